@@ -1,0 +1,17 @@
+//! The ledger's records: what was decided and done about every request for a scan.
+//!
+//! Pure data, and the public contract with SOAR pipelines: `schemas/scan-event.schema.json` is generated from here.
+//! This room knows nothing of how records travel or of what state they fold to.
+
+mod body;
+mod outcome;
+mod record;
+
+pub use crate::rules::{Mode, RuleLimit, ScanType};
+pub use body::{
+    Accepted, Action, AlertRef, AttemptFailed, AttemptResult, Carried, Claim, Control, ControlAction, DeviceRef,
+    EventBody, Failed, Finished, FinishedStatus, Genesis, Intent, Joined, Requested, ResolvedBy, Shadowed, Suppressed,
+    WithdrawReason, Withdrawn,
+};
+pub use outcome::{DeadLetterReason, FailedReason, Outcome, SkippedReason, SuppressedReason};
+pub use record::{EventError, MIN_READER, SCHEMA_VERSION, ScanEvent};

@@ -1,0 +1,3 @@
+//! The `alert-responder` program.
+
+fn main() {}
