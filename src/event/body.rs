@@ -263,6 +263,8 @@ pub enum WithdrawReason {
     Protected,
     /// The requests are too old by now.
     TooOld,
+    /// The API asked for a pause meanwhile.
+    Paused,
 }
 
 /// An intent that was never sent: nothing left the process.

@@ -1,1 +1,204 @@
-//! The scheduler room.
+//! What to do next about every request for a scan: a pure state machine.
+//!
+//! It does no I/O and reads no clock. [`Scheduler::apply`] folds a record of the ledger, [`Scheduler::reply`] takes the
+//! answer to a call, [`Scheduler::poll`] says what to do now. It acts on a decision only when the record of it was read
+//! back; until then the device concerned is left alone.
+
+mod answers;
+mod command;
+mod comment;
+mod devices;
+mod fold;
+mod lists;
+mod local;
+mod protection;
+mod quota;
+mod retry;
+mod settings;
+mod snapshot;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+pub use command::{Call, Command, DeviceFacts, ReadReply, Refusal, Reply, ScanReply, SeenAction};
+pub use comment::marker_of;
+pub use fold::Applied;
+pub use protection::{ProtectedDevices, Protection, Protector};
+pub use quota::{ReadBudget, Remaining};
+pub use settings::{BlastRadiusSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings};
+pub use snapshot::{PriorityClass, Snapshot};
+pub use state::{MEMORY, Phase, RADIUS_MEMORY, State};
+
+use crate::event::{EventBody, Mode, ScanEvent};
+use local::Local;
+
+/// Most devices settled in one [`Scheduler::poll`], so that one poll stays short.
+const DEVICES_PER_POLL: usize = 500;
+
+/// The dispatch side of one tenant, for one ownership of its partition.
+#[derive(Debug)]
+pub struct Scheduler {
+    settings: Settings,
+    mode: Mode,
+    /// Records older than this are appended again while they still matter.
+    carry_after: Duration,
+    claim: String,
+    protector: Protector,
+    state: State,
+    local: Local,
+    random: StdRng,
+}
+
+impl Scheduler {
+    /// A scheduler for the ownership `claim`. `mode` is the worker's own mode, `begin` the claim that was in force where
+    /// replay starts, `carry_after` half of the topic's retention.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        mode: Mode,
+        claim: impl Into<String>,
+        begin: Option<String>,
+        carry_after: Duration,
+        seed: u64,
+    ) -> Self {
+        let protector = Protector::new(&settings.protected);
+        Self {
+            settings,
+            mode,
+            carry_after,
+            claim: claim.into(),
+            protector,
+            state: State::starting_under(begin),
+            local: Local::default(),
+            random: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// The state that the log folded to so far.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether our claim was read back and none after it: the only time at which anything is done.
+    #[must_use]
+    pub fn is_owner(&self) -> bool {
+        self.state.claim.as_deref() == Some(self.claim.as_str())
+    }
+
+    /// Pulls or releases the local kill switch (configuration, signal or admin API). The `control` record binds too.
+    pub fn set_halted(&mut self, halted: bool) {
+        self.local.halted = halted;
+        self.local.wake_everything(&self.state);
+    }
+
+    /// Whether either kill switch is pulled.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.local.halted || self.state.halted.is_some()
+    }
+
+    /// Folds one record that was read from the ledger.
+    pub fn apply(&mut self, offset: i64, event: &ScanEvent) -> Applied {
+        let was_owner = self.is_owner();
+        let scan_id = local::scan_of(&event.body);
+        let device_before = scan_id.and_then(|scan| self.state.scans.get(scan)).map(|scan| scan.device.id.clone());
+        let applied = self.state.apply(offset, event);
+        self.local.read_back(&event.id());
+        if let Some(device) = event.body.device().map(|device| device.id.clone()).or(device_before) {
+            // A scan that was left alone because a record about its device was on the way gets its turn now.
+            if let Some(scan) = self.state.devices.get(&device).and_then(|device| device.scan.clone()) {
+                self.local.touched_scans.insert(scan);
+            }
+            self.local.dirty.insert(device);
+        }
+        if let Some(scan) = scan_id {
+            self.local.touched_scans.insert(scan.to_owned());
+            if !self.state.scans.contains_key(scan) {
+                self.local.negatives.remove(scan);
+            }
+        }
+        if matches!(event.body, EventBody::Control(_) | EventBody::Carried(_)) || was_owner != self.is_owner() {
+            self.local.wake_everything(&self.state);
+        }
+        applied
+    }
+
+    /// What to do now. Nothing unless this is the owner.
+    pub fn poll(&mut self, now: Timestamp) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if !self.is_owner() {
+            return commands;
+        }
+        self.fire_timers(now);
+        self.settle_scans(now, &mut commands);
+        for _ in 0..DEVICES_PER_POLL {
+            let Some(device) = self.local.dirty.pop_first() else { break };
+            self.settle_device(&device, now, &mut commands);
+        }
+        self.start_scans(now, &mut commands);
+        self.look_up(now, &mut commands);
+        self.list(now, &mut commands);
+        self.carry(now, &mut commands);
+        commands
+    }
+
+    fn fire_timers(&mut self, now: Timestamp) {
+        while let Some((time, timer)) = self.local.timers.first().cloned() {
+            if time > now {
+                break;
+            }
+            self.local.timers.pop_first();
+            match timer {
+                local::Timer::Device(device) => self.local.dirty.insert(device),
+                local::Timer::Scan(scan) => self.local.touched_scans.insert(scan),
+            };
+        }
+    }
+
+    /// Appends a record and leaves its device alone until it is read back.
+    fn append(&mut self, now: Timestamp, device_id: &str, body: EventBody, commands: &mut Vec<Command>) {
+        let event = ScanEvent::new(now, String::new(), body);
+        self.local.appended(event.id(), device_id, matches!(event.body, EventBody::Intent(_)));
+        commands.push(Command::Append { time: now, body: Box::new(event.body) });
+    }
+
+    /// Facts that would outlive their records are appended again.
+    fn carry(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
+        use crate::event::Carried;
+        if self.local.next_carry.is_some_and(|next| now < next) {
+            return;
+        }
+        self.local.next_carry = Some(state::after(now, Duration::from_secs(60)));
+        self.state.drop_idle_devices();
+        let old = state::before(now, self.carry_after);
+        if self.state.halted.is_some_and(|(_, time)| time < old) {
+            let fact = Carried::Halted { claim: self.claim.clone() };
+            commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
+        }
+        let resting: Vec<_> = self
+            .state
+            .devices
+            .iter()
+            .filter(|(id, _)| !self.local.is_busy(id))
+            .filter_map(|(id, device)| Some((id.clone(), device.cooldown.clone()?)))
+            .filter(|(_, cooldown)| cooldown.until > now && cooldown.time < old)
+            .collect();
+        for (id, cooldown) in resting {
+            let device = crate::event::DeviceRef { id: id.clone(), ..Default::default() };
+            let fact = Carried::Cooldown {
+                claim: self.claim.clone(),
+                device,
+                cooldown_until: cooldown.until,
+                scan_type: cooldown.scan_type,
+            };
+            commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! What follows from an answer of the API: the table of error answers, and the records it leads to.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::command::{Command, ReadReply, Refusal, Reply, ScanReply, SeenAction};
+use super::local::{CallState, LookUp, Timer};
+use super::retry::{ceiling, full_jitter};
+use super::settings::InDoubtPolicy;
+use super::state::{Phase, Scan, after};
+use super::{Scheduler, marker_of};
+use crate::event::{Accepted, Action, AttemptFailed, AttemptResult, FailedReason, Joined, ResolvedBy, ScanType};
+
+/// How often a look-up is tried before the device counts as one that cannot be told.
+const LOOK_UP_TRIES: u32 = 4;
+
+/// Longest pause after a 429 without `Retry-After`, as a multiple of the first: it doubles five times.
+const LONGEST_PAUSE_DOUBLINGS: u32 = 5;
+
+impl Scheduler {
+    /// Takes the answer to a call. What follows is returned as commands, like those of [`Scheduler::poll`].
+    pub fn reply(&mut self, reply: Reply, now: Timestamp) -> Vec<Command> {
+        let mut commands = Vec::new();
+        match reply {
+            Reply::Scan { scan_id, attempt, answer } => {
+                self.scan_answered(&scan_id, attempt, answer, now, &mut commands);
+            }
+            Reply::List { created_since, started_at, answer } => {
+                self.local.list_in_flight = false;
+                match answer {
+                    ReadReply::Complete(actions) => {
+                        if self.is_owner() {
+                            self.read_list(created_since, started_at, &actions, now, &mut commands);
+                        }
+                    }
+                    ReadReply::NotPermitted => {
+                        self.local.may_not_read = true;
+                        self.local.wake_everything(&self.state);
+                    }
+                    // A failed list is not a negative; the next is tried after the usual interval.
+                    ReadReply::Failed => {
+                        self.local.next_list_check = Some(after(now, self.settings.follow_interval));
+                    }
+                }
+            }
+            Reply::LookUp { device_id, answer } => self.looked_up(device_id, answer, now),
+        }
+        commands
+    }
+
+    fn looked_up(&mut self, device_id: String, answer: ReadReply<Option<super::DeviceFacts>>, now: Timestamp) {
+        let failures = match self.local.look_ups.get(&device_id) {
+            Some(LookUp::InFlight(failures)) => failures.saturating_add(1),
+            _ => 1,
+        };
+        let known = match answer {
+            ReadReply::Complete(Some(facts)) => LookUp::Known(now, facts),
+            ReadReply::Complete(None) => LookUp::NotFound(now),
+            ReadReply::NotPermitted => LookUp::Unknown(now),
+            ReadReply::Failed if failures >= LOOK_UP_TRIES => LookUp::Unknown(now),
+            ReadReply::Failed => {
+                let wait =
+                    full_jitter(&mut self.random, self.settings.retry.first, self.settings.retry.longest, failures);
+                LookUp::Wanted(after(now, wait), failures)
+            }
+        };
+        self.local.look_ups.insert(device_id.clone(), known);
+        self.local.dirty.insert(device_id);
+    }
+
+    fn scan_answered(
+        &mut self,
+        scan_id: &str,
+        attempt: u32,
+        answer: ScanReply,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let key = (scan_id.to_owned(), attempt);
+        let awaited = self.state.scans.get(scan_id).cloned().filter(|scan| scan.attempt == attempt);
+        let Some(scan) = awaited.filter(|scan| matches!(scan.phase, Phase::Intended { .. })) else {
+            self.local.calls.remove(&key);
+            return;
+        };
+        // What came of a call is a fact, worth its record even when the partition has moved on: it spares the next owner
+        // the doubt.
+        self.local.calls.insert(key.clone(), CallState::Answered);
+        match answer {
+            ScanReply::Action(action) => {
+                self.local.troubles = 0;
+                self.action_came_back(scan_id, &scan, &action, now, commands);
+            }
+            ScanReply::AlreadyRunning => {
+                self.local.troubles = 0;
+                if self.local.may_not_read {
+                    self.running_unseen(scan_id, &scan, now, commands);
+                } else {
+                    self.local.calls.insert(key, CallState::AlreadyRunning);
+                    self.local.list_wanted = true;
+                }
+            }
+            ScanReply::Refused(refusal) => self.refused(scan_id, &scan, refusal, now, commands),
+            ScanReply::NotSent { too_late, detail } => {
+                let wait = if too_late { Duration::ZERO } else { self.trouble() };
+                let failed = self.failure(scan_id, &scan, AttemptResult::NotSent, now, now);
+                let failed = AttemptFailed {
+                    detail: Some(detail),
+                    retry_at: Some(after(now, wait)),
+                    lane_paused_until: (!too_late).then(|| after(now, wait)),
+                    ..failed
+                };
+                self.append(now, &scan.device.id, failed.into(), commands);
+            }
+            ScanReply::InDoubt { .. } => {
+                self.local.calls.insert(key, CallState::InDoubt);
+                // While the API fails as a whole, each further call would only add to the doubt.
+                let wait = self.trouble();
+                if self.local.troubles >= 2 {
+                    self.local.paused_until = Some(after(now, wait));
+                }
+                if let Phase::Intended { resolve_after, .. } = scan.phase {
+                    self.local.timers.insert((resolve_after, Timer::Scan(scan_id.to_owned())));
+                }
+            }
+        }
+    }
+
+    /// One more trouble of the lane as a whole, and how long to wait for it.
+    fn trouble(&mut self) -> Duration {
+        self.local.troubles = self.local.troubles.saturating_add(1);
+        full_jitter(&mut self.random, self.settings.retry.first, self.settings.retry.longest, self.local.troubles)
+    }
+
+    /// A 2xx with an action: a new one of ours, or one that was already running.
+    fn action_came_back(
+        &mut self,
+        scan_id: &str,
+        scan: &Scan,
+        action: &SeenAction,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let ours = match &action.comment {
+            // Captured creation answers always carry the comment; one without it cannot be told from a new one.
+            None => true,
+            Some(comment) if self.settings.comment_marker => comment.contains(&marker_of(scan_id)),
+            Some(comment) => *comment == scan.comment,
+        };
+        if ours {
+            self.accept(scan_id, scan, action, ResolvedBy::Answer, now, now, commands);
+        } else if action.scope.unwrap_or(ScanType::Quick) >= scan.scan_type {
+            self.join_foreign(scan_id, scan, action, now, now, commands);
+        } else {
+            self.busy(scan_id, scan, now, now, commands);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the record")]
+    pub(super) fn accept(
+        &mut self,
+        scan_id: &str,
+        scan: &Scan,
+        action: &SeenAction,
+        resolved_by: ResolvedBy,
+        arrived_by: Timestamp,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let body = Accepted {
+            claim: self.claim.clone(),
+            scan_id: scan_id.to_owned(),
+            attempt: scan.attempt,
+            request_ids: scan.requests.clone(),
+            device: scan.device.clone(),
+            alerts: self.state.alerts_of(&scan.requests),
+            rule_ids: scan.rule_ids.clone(),
+            scan_type: scan.scan_type,
+            priority: scan.priority,
+            comment: scan.comment.clone(),
+            action: Action { id: action.id.clone(), status: action.status.clone() },
+            resolved_by,
+            arrived_by,
+            follow_until: after(now, self.deadline(scan.scan_type)),
+            cooldown_until: after(now, scan.cooldown),
+        };
+        self.append(now, &scan.device.id, body.into(), commands);
+    }
+
+    fn deadline(&self, scan_type: ScanType) -> Duration {
+        match scan_type {
+            ScanType::Quick => self.settings.quick_deadline,
+            ScanType::Full => self.settings.full_deadline,
+        }
+    }
+
+    /// The attempt met an action that was already running and that covers what is wanted.
+    pub(super) fn join_foreign(
+        &mut self,
+        scan_id: &str,
+        scan: &Scan,
+        action: &SeenAction,
+        arrived_by: Timestamp,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let scope = action.scope.unwrap_or(ScanType::Quick);
+        let action = Some(Action { id: action.id.clone(), status: action.status.clone() });
+        self.append_joined(scan_id, scan, action, scope, arrived_by, now, commands);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the record")]
+    fn append_joined(
+        &mut self,
+        scan_id: &str,
+        scan: &Scan,
+        action: Option<Action>,
+        scan_type: ScanType,
+        arrived_by: Timestamp,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let body = Joined {
+            claim: self.claim.clone(),
+            scan_id: scan_id.to_owned(),
+            attempt: Some(scan.attempt),
+            request_ids: scan.requests.clone(),
+            device: scan.device.clone(),
+            alerts: self.state.alerts_of(&scan.requests),
+            scan_type,
+            action,
+            arrived_by: Some(arrived_by),
+            follow_until: after(now, self.deadline(scan_type)),
+            cooldown_until: after(now, scan.cooldown),
+        };
+        self.append(now, &scan.device.id, body.into(), commands);
+    }
+
+    /// Something runs and we may not look what: enough for a Quick scan, not for a Full one.
+    fn running_unseen(&mut self, scan_id: &str, scan: &Scan, now: Timestamp, commands: &mut Vec<Command>) {
+        match scan.scan_type {
+            ScanType::Quick => self.append_joined(scan_id, scan, None, ScanType::Quick, now, now, commands),
+            ScanType::Full => self.busy(scan_id, scan, now, now, commands),
+        }
+    }
+
+    /// A failed attempt, to be completed by the caller.
+    fn failure(
+        &self,
+        scan_id: &str,
+        scan: &Scan,
+        result: AttemptResult,
+        arrived_by: Timestamp,
+        _now: Timestamp,
+    ) -> AttemptFailed {
+        AttemptFailed {
+            claim: self.claim.clone(),
+            scan_id: scan_id.to_owned(),
+            attempt: scan.attempt,
+            result,
+            error_code: None,
+            error_target: None,
+            detail: None,
+            arrived_by,
+            counts: false,
+            retry_at: None,
+            reason: None,
+            lane_paused_until: None,
+        }
+    }
+
+    /// A running scan does not cover what is wanted: tried again when it may have ended.
+    pub(super) fn busy(
+        &mut self,
+        scan_id: &str,
+        scan: &Scan,
+        arrived_by: Timestamp,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let failed = AttemptFailed {
+            retry_at: Some(after(now, self.settings.retry.busy)),
+            ..self.failure(scan_id, scan, AttemptResult::Busy, arrived_by, now)
+        };
+        self.append(now, &scan.device.id, failed.into(), commands);
+    }
+
+    /// Two complete lists show no trace of the attempt: a new one may follow.
+    pub(super) fn not_accepted(
+        &mut self,
+        scan_id: &str,
+        scan: &Scan,
+        arrived_by: Timestamp,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let counted = scan.counted.saturating_add(1);
+        let failed =
+            AttemptFailed { counts: true, ..self.failure(scan_id, scan, AttemptResult::NotAccepted, arrived_by, now) };
+        let retry = &self.settings.retry;
+        let failed = if counted >= retry.max_attempts {
+            let detail = format!("{counted} attempts ended in doubt, and none had an effect");
+            AttemptFailed { reason: Some(FailedReason::GaveUp), detail: Some(detail), ..failed }
+        } else {
+            let wait = full_jitter(&mut self.random, retry.first, retry.longest, counted);
+            AttemptFailed { retry_at: Some(after(now, wait)), ..failed }
+        };
+        self.append(now, &scan.device.id, failed.into(), commands);
+    }
+
+    /// Ends doubt that no list can resolve: the application may not read, or no list came in all the time it is given.
+    pub(super) fn give_up_doubt(
+        &mut self,
+        scan_id: &str,
+        scan: &Scan,
+        resolve_after: Timestamp,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let call = self.local.calls.get(&(scan_id.to_owned(), scan.attempt)).cloned();
+        if matches!(call, Some(CallState::InFlight | CallState::Answered)) {
+            return;
+        }
+        let arrived_by = self.slot_arrival(scan_id, scan.attempt).unwrap_or(now);
+        if call == Some(CallState::AlreadyRunning) && self.local.may_not_read {
+            self.running_unseen(scan_id, scan, now, commands);
+            return;
+        }
+        let last_word = after(resolve_after, self.deadline(scan.scan_type));
+        self.local.timers.insert((last_word, Timer::Scan(scan_id.to_owned())));
+        let unreadable = self.local.may_not_read && resolve_after <= now;
+        if !unreadable && last_word > now {
+            return;
+        }
+        if unreadable && self.settings.in_doubt_without_read == InDoubtPolicy::Retry {
+            self.not_accepted(scan_id, scan, arrived_by, now, commands);
+            return;
+        }
+        let detail = if unreadable {
+            "the answer was lost, and the application may not read machine actions (Machine.Read.All)"
+        } else {
+            "the answer was lost, and machine actions could not be listed before the deadline"
+        };
+        let failed = AttemptFailed {
+            counts: true,
+            reason: Some(FailedReason::InDoubt),
+            detail: Some(detail.to_owned()),
+            ..self.failure(scan_id, scan, AttemptResult::InDoubt, arrived_by, now)
+        };
+        self.append(now, &scan.device.id, failed.into(), commands);
+    }
+
+    /// A definite no (Microsoft's page on common errors): final, retried, or pausing the lane.
+    fn refused(&mut self, scan_id: &str, scan: &Scan, refusal: Refusal, now: Timestamp, commands: &mut Vec<Command>) {
+        let failed = AttemptFailed {
+            error_code: Some(refusal.error_code.clone()),
+            error_target: refusal.error_target.clone(),
+            detail: Some(refusal.detail.clone()),
+            ..self.failure(scan_id, scan, refusal.result, now, now)
+        };
+        let paused = |until: Timestamp, failed: AttemptFailed| AttemptFailed {
+            retry_at: Some(until),
+            lane_paused_until: Some(until),
+            ..failed
+        };
+        let ended = |reason, failed: AttemptFailed| AttemptFailed { counts: true, reason: Some(reason), ..failed };
+        let failed = match refusal.result {
+            AttemptResult::RateLimited => {
+                let first = self.settings.quota.pause_without_retry_after;
+                let longest = first.saturating_mul(1 << LONGEST_PAUSE_DOUBLINGS);
+                let in_a_row = self.state.rate_limited_in_a_row.saturating_add(1);
+                let pause = refusal.retry_after.unwrap_or_else(|| ceiling(first, longest, in_a_row));
+                paused(after(now, pause), failed)
+            }
+            // A fresh token may do; if not, an administrator must. Neither is this scan's fault.
+            AttemptResult::Unauthorized => {
+                let wait = self.trouble();
+                paused(after(now, wait), failed)
+            }
+            AttemptResult::Forbidden if !refusal.for_good => {
+                let wait = self.trouble();
+                paused(after(now, wait), failed)
+            }
+            AttemptResult::Forbidden => ended(FailedReason::Forbidden, failed),
+            AttemptResult::DeviceNotFound => ended(FailedReason::DeviceNotFound, failed),
+            AttemptResult::UnsupportedDevice => ended(FailedReason::UnsupportedDevice, failed),
+            AttemptResult::Rejected
+            | AttemptResult::NotSent
+            | AttemptResult::NotAccepted
+            | AttemptResult::Busy
+            | AttemptResult::InDoubt => ended(FailedReason::Rejected, failed),
+        };
+        if failed.reason.is_some() {
+            self.local.troubles = 0;
+        }
+        self.append(now, &scan.device.id, failed.into(), commands);
+    }
+}

@@ -1,0 +1,473 @@
+//! From waiting requests to intents: the guards, the order, and the moment at which a scan is started.
+
+use jiff::Timestamp;
+
+use super::command::{Call, Command};
+use super::local::{LookUp, Timer};
+use super::protection::Protection;
+use super::quota::Remaining;
+use super::state::{Cooldown, Phase, Request, after};
+use super::{Scheduler, comment};
+use crate::event::{
+    DeviceRef, EventBody, Failed, FailedReason, Intent, Joined, Mode, ScanType, Shadowed, Suppressed, SuppressedReason,
+};
+
+/// Alphabet of scan ids: no letters that are read as digits.
+const SCAN_ID_ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
+
+impl Scheduler {
+    /// Applies the guards to a device's waiting requests, and places the device among those ready for a scan.
+    pub(super) fn settle_device(&mut self, device_id: &str, now: Timestamp, commands: &mut Vec<Command>) {
+        self.local.unrank(device_id);
+        if self.local.is_busy(device_id) {
+            return;
+        }
+        let Some(device) = self.state.devices.get(device_id) else { return };
+        if device.queued.is_empty() {
+            return;
+        }
+        let queued: Vec<String> = device.queued.iter().cloned().collect();
+        if self.suppress(device_id, &queued, now, commands) {
+            return;
+        }
+        let (live, shadow): (Vec<String>, Vec<String>) =
+            queued.into_iter().partition(|id| self.mode == Mode::Live && self.state.is_live(id));
+        self.watch_expiry(device_id, live.iter().chain(&shadow));
+        if !shadow.is_empty() && self.merge_window_over(device_id, &shadow, now) {
+            self.end_in_shadow(device_id, &shadow, now, commands);
+            return;
+        }
+        if live.is_empty() {
+            return;
+        }
+        let scan = self.state.devices.get(device_id).and_then(|device| device.scan.clone());
+        match scan {
+            Some(scan_id) => self.join(device_id, &scan_id, &live, now, commands),
+            None => self.place(device_id, &live, now),
+        }
+    }
+
+    /// Ends what duplicate, age or cooldown hold back; whether anything was.
+    fn suppress(&mut self, device_id: &str, queued: &[String], now: Timestamp, commands: &mut Vec<Command>) -> bool {
+        let mut held: Vec<(SuppressedReason, Mode, Vec<String>)> = Vec::new();
+        for id in queued {
+            let Some(request) = self.state.requests.get(id) else { continue };
+            let Some(reason) = self.held_back_by(device_id, id, request, now) else { continue };
+            let mode = request.asked.mode;
+            match held.iter_mut().find(|(other, other_mode, _)| *other == reason && *other_mode == mode) {
+                Some((_, _, ids)) => ids.push(id.clone()),
+                None => held.push((reason, mode, vec![id.clone()])),
+            }
+        }
+        let any = !held.is_empty();
+        for (reason, mode, ids) in held {
+            self.end_suppressed(device_id, ids, reason, mode, None, now, commands);
+        }
+        any
+    }
+
+    fn held_back_by(&self, device_id: &str, id: &str, request: &Request, now: Timestamp) -> Option<SuppressedReason> {
+        let asked = &request.asked;
+        let alert = asked.alerts.first()?;
+        let key = (alert.id.clone(), device_id.to_owned());
+        if self.state.known_alerts.get(&key).is_some_and(|first| first != id) {
+            return Some(SuppressedReason::Duplicate);
+        }
+        if asked.expires_at <= now {
+            return Some(SuppressedReason::TooOld);
+        }
+        let device = self.state.devices.get(device_id)?;
+        // While a scan is open, requests join it; the rest begins to matter when it has ended.
+        let open = device.scan.is_some();
+        let rests = |rest: &Option<Cooldown>| {
+            rest.as_ref().is_some_and(|rest| rest.until > now && asked.scan_type <= rest.scan_type)
+        };
+        let live = asked.mode == Mode::Live && self.mode == Mode::Live;
+        let resting = rests(&device.cooldown) || (!live && rests(&device.shadow_cooldown));
+        (resting && !open).then_some(SuppressedReason::Cooldown)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the record")]
+    fn end_suppressed(
+        &mut self,
+        device_id: &str,
+        ids: Vec<String>,
+        reason: SuppressedReason,
+        mode: Mode,
+        detail: Option<String>,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let body = Suppressed {
+            claim: self.claim.clone(),
+            device: self.device_ref(device_id, &ids),
+            alerts: self.state.alerts_of(&ids),
+            request_ids: ids,
+            reason,
+            mode,
+            detail,
+        };
+        self.append(now, device_id, body.into(), commands);
+    }
+
+    /// Looks at the device again when the first of these requests grows too old.
+    fn watch_expiry<'a>(&mut self, device_id: &str, requests: impl Iterator<Item = &'a String>) {
+        let first = requests.filter_map(|id| self.state.requests.get(id)).map(|request| request.asked.expires_at).min();
+        if let Some(first) = first {
+            self.local.timers.insert((first, Timer::Device(device_id.to_owned())));
+        }
+    }
+
+    /// Whether the first of these requests has waited for company long enough; else looks again when it has.
+    fn merge_window_over(&mut self, device_id: &str, requests: &[String], now: Timestamp) -> bool {
+        let first = self.first_requested(requests).unwrap_or(now);
+        let due = after(first, self.settings.merge_window);
+        if due > now {
+            self.local.timers.insert((due, Timer::Device(device_id.to_owned())));
+        }
+        due <= now
+    }
+
+    fn first_requested(&self, requests: &[String]) -> Option<Timestamp> {
+        requests.iter().filter_map(|id| self.state.requests.get(id)).map(|request| request.requested_at).min()
+    }
+
+    /// Shadow requests pass the same protection as live ones, and end where the call would be.
+    fn end_in_shadow(&mut self, device_id: &str, ids: &[String], now: Timestamp, commands: &mut Vec<Command>) {
+        let device = self.device_ref(device_id, ids);
+        if self.held_by_protection(device_id, &device, ids, now, commands) {
+            return;
+        }
+        let Some(plan) = self.plan(ids, None) else { return };
+        let body = Shadowed {
+            claim: self.claim.clone(),
+            request_ids: ids.to_vec(),
+            device,
+            alerts: plan.alerts,
+            rule_ids: plan.rule_ids,
+            scan_type: plan.scan_type,
+            priority: plan.priority,
+            comment: plan.comment,
+            cooldown_until: after(now, std::time::Duration::from_secs(plan.cooldown_seconds)),
+        };
+        self.append(now, device_id, body.into(), commands);
+    }
+
+    /// Requests that the device's open scan covers join it; a wider one waits for its end.
+    fn join(&mut self, device_id: &str, scan_id: &str, live: &[String], now: Timestamp, commands: &mut Vec<Command>) {
+        let Some(scan) = self.state.scans.get(scan_id) else { return };
+        let Phase::Open { action, follow_until, .. } = &scan.phase else { return };
+        let covered: Vec<String> = live
+            .iter()
+            .filter(|id| self.state.requests.get(*id).is_some_and(|r| r.asked.scan_type <= scan.scan_type))
+            .cloned()
+            .collect();
+        if covered.is_empty() {
+            return;
+        }
+        let body = Joined {
+            claim: self.claim.clone(),
+            scan_id: scan_id.to_owned(),
+            attempt: None,
+            device: scan.device.clone(),
+            alerts: self.state.alerts_of(&covered),
+            request_ids: covered,
+            scan_type: scan.scan_type,
+            action: action.clone(),
+            arrived_by: None,
+            follow_until: *follow_until,
+            cooldown_until: after(now, scan.cooldown),
+        };
+        self.append(now, device_id, body.into(), commands);
+    }
+
+    /// Ranks the device among those ready, or looks again when it will be.
+    fn place(&mut self, device_id: &str, live: &[String], now: Timestamp) {
+        if matches!(self.local.look_ups.get(device_id), Some(LookUp::Wanted(..) | LookUp::InFlight(_))) {
+            return;
+        }
+        let retry_at = self.state.devices.get(device_id).and_then(|device| device.retry.as_ref()).map(|r| r.retry_at);
+        if let Some(retry_at) = retry_at.filter(|retry_at| *retry_at > now) {
+            self.local.timers.insert((retry_at, Timer::Device(device_id.to_owned())));
+            return;
+        }
+        if retry_at.is_none() && !self.merge_window_over(device_id, live, now) {
+            return;
+        }
+        let priority = self.highest_priority(live);
+        let since = self.first_requested(live).unwrap_or(now);
+        // A point of priority is worth a fixed time of waiting, so the order between two devices never changes while
+        // they wait, and no device waits for ever.
+        let aged = since.as_millisecond().saturating_mul(i64::from(self.settings.ageing_points_per_hour)) / 3600;
+        let rank = aged.saturating_sub(i64::from(priority).saturating_mul(1000));
+        let urgent = priority >= self.settings.quota.reserve_priority;
+        self.local.rank(urgent, (rank, since, device_id.to_owned()));
+    }
+
+    fn highest_priority(&self, requests: &[String]) -> u8 {
+        let priorities = requests.iter().filter_map(|id| self.state.requests.get(id)).map(|r| r.asked.priority);
+        priorities.max().unwrap_or(0)
+    }
+
+    /// Starts scans in order, as far as quota, pauses and the number of calls in flight allow.
+    pub(super) fn start_scans(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
+        if self.is_halted() || self.is_paused(now) {
+            return;
+        }
+        let mut room = self.settings.max_calls_in_flight.saturating_sub(self.local.in_flight());
+        let mut left = Remaining::at(now, &self.state.slots, self.local.outstanding_intents(), &self.settings.quota);
+        while room > 0 {
+            let urgent = self.local.ready_urgent.first();
+            let ordinary = self.local.ready.first().filter(|_| left.allows(0, &self.settings.quota));
+            let next = match (urgent, ordinary) {
+                (Some(urgent), Some(ordinary)) => Some(urgent.min(ordinary)),
+                (one, other) => one.or(other),
+            };
+            let Some((_, _, device_id)) = next.cloned() else { return };
+            let urgent = self.local.ranks.get(&device_id).is_some_and(|(urgent, _)| *urgent);
+            if !left.allows(if urgent { u8::MAX } else { 0 }, &self.settings.quota) {
+                return;
+            }
+            self.local.unrank(&device_id);
+            if self.start_scan(&device_id, now, commands) {
+                left = left.less_one();
+                room -= 1;
+            }
+        }
+    }
+
+    /// Appends the intent of a device's scan unless a last guard holds it back; whether it did.
+    fn start_scan(&mut self, device_id: &str, now: Timestamp, commands: &mut Vec<Command>) -> bool {
+        let Some(device) = self.state.devices.get(device_id) else { return false };
+        let live: Vec<String> = device.queued.iter().filter(|id| self.state.is_live(id)).cloned().collect();
+        let retry = device.retry.clone();
+        if self.suppress(device_id, &live, now, commands) {
+            return false;
+        }
+        let target = self.device_ref(device_id, &live);
+        if let Some(detail) = self.blast_radius_reached(device_id, &live, now) {
+            let reason = SuppressedReason::BlastRadius;
+            self.end_suppressed(device_id, live, reason, Mode::Live, Some(detail), now, commands);
+            return false;
+        }
+        // Protection is asked last, so that no other rule can come after it.
+        if self.held_by_protection(device_id, &target, &live, now, commands) {
+            return false;
+        }
+        let (scan_id, attempt) = match retry {
+            Some(retry) => (retry.scan_id, retry.attempt.saturating_add(1)),
+            None => (self.new_scan_id(), 1),
+        };
+        let Some(plan) = self.plan(&live, Some(&scan_id)) else { return false };
+        let latest_arrival = after(after(now, self.settings.leave_within), self.settings.call_timeout);
+        let body = Intent {
+            claim: self.claim.clone(),
+            scan_id,
+            attempt,
+            device: target,
+            alerts: plan.alerts,
+            rule_ids: plan.rule_ids,
+            scan_type: plan.scan_type,
+            priority: plan.priority,
+            comment: plan.comment,
+            latest_arrival,
+            resolve_after: after(latest_arrival, self.settings.settle),
+            cooldown_seconds: plan.cooldown_seconds,
+            limits: self.state.limits_of(&live),
+            request_ids: live,
+        };
+        self.append(now, device_id, body.into(), commands);
+        true
+    }
+
+    /// Whether a pause of all calls is in force.
+    pub(super) fn is_paused(&self, now: Timestamp) -> bool {
+        self.state.paused_until.is_some_and(|(until, _)| until > now)
+            || self.local.paused_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether one more distinct device would pass a cap, and which.
+    fn blast_radius_reached(&self, device_id: &str, requests: &[String], now: Timestamp) -> Option<String> {
+        let total = &self.settings.blast_radius;
+        let pending = self.local.outstanding_intents();
+        let distinct = |per: std::time::Duration, rule: Option<&str>| {
+            let mut devices: Vec<&str> = self
+                .state
+                .reached
+                .iter()
+                .rev()
+                .take_while(|reached| after(reached.time, per) > now)
+                .filter(|reached| rule.is_none_or(|rule| reached.rule_ids.iter().any(|id| id == rule)))
+                .map(|reached| reached.device_id.as_str())
+                .collect();
+            devices.sort_unstable();
+            devices.dedup();
+            (devices.contains(&device_id), devices.len())
+        };
+        let reaches = |(known, count): (bool, usize), cap: u32| {
+            !known && count.saturating_add(pending) >= usize::try_from(cap).unwrap_or(usize::MAX)
+        };
+        if reaches(distinct(total.per, None), total.devices) {
+            return Some(format!("{} devices in {:?}, all rules together", total.devices, total.per));
+        }
+        self.state.limits_of(requests).into_iter().find_map(|limit| {
+            let per = std::time::Duration::from_secs(limit.per_seconds);
+            reaches(distinct(per, Some(&limit.rule_id)), limit.devices)
+                .then(|| format!("rule {} allows {} devices in {per:?}", limit.rule_id, limit.devices))
+        })
+    }
+
+    /// Whether a protection holds the device back, for now or for good.
+    fn held_by_protection(
+        &mut self,
+        device_id: &str,
+        device: &DeviceRef,
+        ids: &[String],
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        let mode = if self.mode == Mode::Live && ids.iter().any(|id| self.state.is_live(id)) {
+            Mode::Live
+        } else {
+            Mode::Shadow
+        };
+        let (reason, detail) = match self.protector.check(device) {
+            Protection::Free => return false,
+            Protection::Protected(detail) => (SuppressedReason::Protected, detail),
+            Protection::Unknown(what) => match self.local.look_ups.get(device_id) {
+                Some(LookUp::NotFound(_)) => {
+                    self.end_not_found(device_id, device, ids, now, commands);
+                    return true;
+                }
+                // A device in no group has none that could match; one without a name could have any.
+                Some(LookUp::Known(..)) if what == "group" => return false,
+                Some(LookUp::Known(..) | LookUp::Unknown(_)) => {
+                    (SuppressedReason::ProtectionUnknown, format!("the device's {what} cannot be told"))
+                }
+                Some(LookUp::Wanted(..) | LookUp::InFlight(_)) => return true,
+                None if self.local.may_not_read => (
+                    SuppressedReason::ProtectionUnknown,
+                    format!("the alert does not tell the device's {what}, and the application may not read machines"),
+                ),
+                None => {
+                    self.local.look_ups.insert(device_id.to_owned(), LookUp::Wanted(now, 0));
+                    return true;
+                }
+            },
+        };
+        self.end_suppressed(device_id, ids.to_vec(), reason, mode, Some(detail), now, commands);
+        true
+    }
+
+    fn end_not_found(
+        &mut self,
+        device_id: &str,
+        device: &DeviceRef,
+        ids: &[String],
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        let body = Failed {
+            claim: self.claim.clone(),
+            scan_id: None,
+            request_ids: ids.to_vec(),
+            device: device.clone(),
+            alerts: self.state.alerts_of(ids),
+            reason: FailedReason::DeviceNotFound,
+            detail: Some("Defender knows no such machine".to_owned()),
+        };
+        self.append(now, device_id, EventBody::Failed(body), commands);
+    }
+
+    /// Sends the look-ups that are due and that the budget allows.
+    pub(super) fn look_up(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
+        let memory = self.settings.reads.device_memory;
+        self.local.look_ups.retain(|_, look_up| match look_up {
+            LookUp::Known(since, _) | LookUp::NotFound(since) | LookUp::Unknown(since) => after(*since, memory) > now,
+            LookUp::Wanted(..) | LookUp::InFlight(_) => true,
+        });
+        let due: Vec<(String, u32)> = self
+            .local
+            .look_ups
+            .iter()
+            .filter_map(|(device, look_up)| match look_up {
+                LookUp::Wanted(time, failures) if *time <= now => Some((device.clone(), *failures)),
+                _ => None,
+            })
+            .collect();
+        for (device_id, failures) in due {
+            if !self.local.look_up_budget.take(now, self.settings.reads.per_minute) {
+                return;
+            }
+            self.local.look_ups.insert(device_id.clone(), LookUp::InFlight(failures));
+            commands.push(Command::Call(Call::LookUp { device_id }));
+        }
+    }
+
+    /// All that is known of a device, from its requests and from a look-up.
+    pub(super) fn device_ref(&self, device_id: &str, requests: &[String]) -> DeviceRef {
+        let mut device = DeviceRef { id: device_id.to_owned(), ..DeviceRef::default() };
+        for asked in requests.iter().filter_map(|id| self.state.requests.get(id)).map(|r| &r.asked.device) {
+            device.name = device.name.or_else(|| asked.name.clone());
+            device.group = device.group.or_else(|| asked.group.clone());
+            device.tags = device.tags.or_else(|| asked.tags.clone());
+        }
+        // What Defender says now beats what an alert said then.
+        if let Some(LookUp::Known(_, facts)) = self.local.look_ups.get(device_id) {
+            device.name = facts.name.clone().or(device.name);
+            device.group = facts.group.clone().or(device.group);
+            device.tags = Some(facts.tags.clone());
+        }
+        device
+    }
+
+    fn new_scan_id(&mut self) -> String {
+        use rand::RngExt as _;
+        loop {
+            let id: String = (0..8)
+                .map(|_| char::from(SCAN_ID_ALPHABET[self.random.random_range(0..SCAN_ID_ALPHABET.len())]))
+                .collect();
+            if !self.state.scans.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// One scan for these requests; `None` if none of them is open.
+    fn plan(&self, requests: &[String], marker: Option<&str>) -> Option<Plan> {
+        let mut asked: Vec<&Request> = requests.iter().filter_map(|id| self.state.requests.get(id)).collect();
+        // The highest priority speaks; ties go to the first rule id, then to the oldest.
+        asked.sort_by(|one, other| {
+            let key = |request: &Request| (u8::MAX - request.asked.priority, request.asked.rule_ids.first().cloned());
+            key(one).cmp(&key(other)).then(one.offset.cmp(&other.offset))
+        });
+        let winner = asked.first()?;
+        let mut rule_ids: Vec<String> = Vec::new();
+        for rule in asked.iter().flat_map(|request| &request.asked.rule_ids) {
+            if !rule_ids.contains(rule) {
+                rule_ids.push(rule.clone());
+            }
+        }
+        let alerts: Vec<_> = asked.iter().flat_map(|request| request.asked.alerts.iter().cloned()).collect();
+        let alert_ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+        let marker = marker.filter(|_| self.settings.comment_marker);
+        Some(Plan {
+            comment: comment::build(&winner.asked.comment, &alert_ids, marker, self.settings.comment_max_chars),
+            scan_type: asked.iter().map(|request| request.asked.scan_type).max().unwrap_or(ScanType::Quick),
+            priority: winner.asked.priority,
+            cooldown_seconds: asked.iter().map(|request| request.asked.cooldown_seconds).max().unwrap_or(0),
+            rule_ids,
+            alerts,
+        })
+    }
+}
+
+/// What several requests of one device come to.
+struct Plan {
+    comment: String,
+    scan_type: ScanType,
+    priority: u8,
+    cooldown_seconds: u64,
+    rule_ids: Vec<String>,
+    alerts: Vec<crate::event::AlertRef>,
+}

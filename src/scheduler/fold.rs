@@ -1,0 +1,425 @@
+//! The fold: one record changes the state. Pure; replaying the same records always gives the same state.
+//!
+//! Decisions (intent, shadowed, suppressed, failed, finished, withdrawn, a join without a call) count only under the
+//! claim in force at their offset: a paused former owner's are void. Facts (what came of a call) count from whoever
+//! made the call, as long as the attempt has no result yet.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::state::{
+    Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Request, Retry, Scan, Slot, State, after,
+};
+use crate::event::{
+    Accepted, AttemptFailed, AttemptResult, Carried, ControlAction, EventBody, Failed, Finished, Intent, Joined,
+    Requested, ScanEvent, ScanType, Shadowed, Suppressed, Withdrawn,
+};
+
+/// What a record did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It changed the state.
+    Changed,
+    /// It was void: under a claim no longer in force, out of turn, or a repetition.
+    Void,
+}
+
+impl State {
+    /// Folds one record.
+    pub fn apply(&mut self, offset: i64, event: &ScanEvent) -> Applied {
+        let time = event.time;
+        self.clock = Some(self.clock.map_or(time, |clock| clock.max(time)));
+        let changed = match &event.body {
+            EventBody::Genesis(genesis) => {
+                let first = self.genesis.is_none();
+                self.genesis.get_or_insert_with(|| genesis.clone());
+                first
+            }
+            EventBody::Claim(claim) => {
+                self.claim = Some(claim.claim.clone());
+                true
+            }
+            EventBody::Control(control) => {
+                self.halted = match control.control {
+                    ControlAction::Halted => Some((offset, time)),
+                    ControlAction::Resumed => None,
+                };
+                true
+            }
+            EventBody::Carried(carried) => self.carried(offset, time, carried),
+            EventBody::Requested(requested) => self.requested(offset, time, requested),
+            EventBody::Intent(intent) => self.intent(offset, time, intent),
+            EventBody::Withdrawn(withdrawn) => self.withdrawn(time, withdrawn),
+            EventBody::AttemptFailed(failed) => self.attempt_failed(offset, failed),
+            EventBody::Accepted(accepted) => self.accepted(offset, time, accepted),
+            EventBody::Joined(joined) => self.joined(offset, time, joined),
+            EventBody::Shadowed(shadowed) => self.shadowed(offset, time, shadowed),
+            EventBody::Suppressed(suppressed) => self.suppressed(suppressed),
+            EventBody::Failed(failed) => self.failed(failed),
+            EventBody::Finished(finished) => self.finished(offset, time, finished),
+        };
+        self.forget();
+        if changed { Applied::Changed } else { Applied::Void }
+    }
+
+    fn in_force(&self, claim: &str) -> bool {
+        self.claim.as_deref() == Some(claim)
+    }
+
+    fn carried(&mut self, offset: i64, time: Timestamp, carried: &Carried) -> bool {
+        match carried {
+            Carried::Halted { claim } => {
+                let still = self.in_force(claim);
+                if still {
+                    self.halted = Some((offset, time));
+                }
+                still
+            }
+            Carried::Cooldown { claim, device, cooldown_until, scan_type } => {
+                let still = self.in_force(claim);
+                if still {
+                    let rest = Cooldown { until: *cooldown_until, scan_type: *scan_type, offset, time };
+                    self.devices.entry(device.id.clone()).or_default().cooldown = Some(rest);
+                }
+                still
+            }
+        }
+    }
+
+    fn requested(&mut self, offset: i64, time: Timestamp, asked: &Requested) -> bool {
+        let (Some(id), Some(alert)) = (asked.request_ids.first(), asked.alerts.first()) else { return false };
+        if self.requests.contains_key(id) || self.known_requests.contains(id) {
+            return false;
+        }
+        let alert = (alert.id.clone(), asked.device.id.clone());
+        self.known_alerts.entry(alert.clone()).or_insert_with(|| id.clone());
+        self.known_requests.insert(id.clone());
+        self.remembered.push_back(Remembered { time, offset, request_id: id.clone(), alert });
+        self.devices.entry(asked.device.id.clone()).or_default().queued.insert(id.clone());
+        self.requests.insert(id.clone(), Request { asked: asked.clone(), requested_at: time, offset, scan: None });
+        true
+    }
+
+    fn intent(&mut self, offset: i64, time: Timestamp, intent: &Intent) -> bool {
+        if !self.in_force(&intent.claim) || intent.request_ids.is_empty() {
+            return false;
+        }
+        let Some(device) = self.devices.get_mut(&intent.device.id) else { return false };
+        let (expected, counted) = match &device.retry {
+            Some(retry) if retry.scan_id == intent.scan_id => (retry.attempt.saturating_add(1), retry.counted),
+            Some(_) => return false,
+            None => (1, 0),
+        };
+        let in_turn = device.scan.is_none()
+            && intent.attempt == expected
+            && !self.scans.contains_key(&intent.scan_id)
+            && intent.request_ids.iter().all(|id| device.queued.contains(id));
+        if !in_turn {
+            return false;
+        }
+        device.retry = None;
+        device.scan = Some(intent.scan_id.clone());
+        for id in &intent.request_ids {
+            device.queued.remove(id);
+            if let Some(request) = self.requests.get_mut(id) {
+                request.scan = Some(intent.scan_id.clone());
+            }
+        }
+        self.slots.push_back(Slot {
+            scan_id: intent.scan_id.clone(),
+            attempt: intent.attempt,
+            arrived_by: intent.latest_arrival,
+            offset,
+        });
+        self.reached.push_back(Reached {
+            time,
+            device_id: intent.device.id.clone(),
+            rule_ids: intent.rule_ids.clone(),
+            offset,
+        });
+        self.scans.insert(
+            intent.scan_id.clone(),
+            Scan {
+                device: intent.device.clone(),
+                attempt: intent.attempt,
+                counted,
+                scan_type: intent.scan_type,
+                priority: intent.priority,
+                comment: intent.comment.clone(),
+                rule_ids: intent.rule_ids.clone(),
+                cooldown: Duration::from_secs(intent.cooldown_seconds),
+                requests: intent.request_ids.clone(),
+                joined: Vec::new(),
+                offset,
+                phase: Phase::Intended { claim: intent.claim.clone(), time, resolve_after: intent.resolve_after },
+            },
+        );
+        true
+    }
+
+    /// Whether this attempt is the one that waits for a result.
+    fn awaits(&self, scan_id: &str, attempt: u32) -> bool {
+        self.scans
+            .get(scan_id)
+            .is_some_and(|scan| scan.attempt == attempt && matches!(scan.phase, Phase::Intended { .. }))
+    }
+
+    fn withdrawn(&mut self, time: Timestamp, withdrawn: &Withdrawn) -> bool {
+        if !self.in_force(&withdrawn.claim) || !self.awaits(&withdrawn.scan_id, withdrawn.attempt) {
+            return false;
+        }
+        // Nothing left the process, so neither the quota nor the blast radius was touched.
+        self.slots.retain(|slot| slot.scan_id != withdrawn.scan_id || slot.attempt != withdrawn.attempt);
+        if let Some(scan) = self.scans.get(&withdrawn.scan_id) {
+            let offset = scan.offset;
+            self.reached.retain(|reached| reached.offset != offset);
+        }
+        self.requeue(&withdrawn.scan_id, time, 0)
+    }
+
+    fn attempt_failed(&mut self, offset: i64, failed: &AttemptFailed) -> bool {
+        if !self.awaits(&failed.scan_id, failed.attempt) {
+            return false;
+        }
+        self.hold_slot(&failed.scan_id, failed.attempt, failed.arrived_by);
+        if let Some(until) = failed.lane_paused_until
+            && self.paused_until.is_none_or(|(paused, _)| until > paused)
+        {
+            self.paused_until = Some((until, offset));
+        }
+        if failed.result == AttemptResult::RateLimited {
+            self.rate_limited_in_a_row = self.rate_limited_in_a_row.saturating_add(1);
+        }
+        if let Some(retry_at) = failed.retry_at {
+            return self.requeue(&failed.scan_id, retry_at, u32::from(failed.counts));
+        }
+        if let Some(scan) = self.scans.get_mut(&failed.scan_id) {
+            let reason = failed.reason.unwrap_or(crate::event::FailedReason::Rejected);
+            scan.phase = Phase::Refused { reason, detail: failed.detail.clone() };
+        }
+        true
+    }
+
+    /// Gives a scan's requests back to the device's queue, to be attempted again from `retry_at`.
+    fn requeue(&mut self, scan_id: &str, retry_at: Timestamp, counted: u32) -> bool {
+        let Some(scan) = self.scans.remove(scan_id) else { return false };
+        let device = self.devices.entry(scan.device.id.clone()).or_default();
+        device.scan = None;
+        device.retry = Some(Retry {
+            scan_id: scan_id.to_owned(),
+            attempt: scan.attempt,
+            counted: scan.counted.saturating_add(counted),
+            retry_at,
+        });
+        for id in scan.requests {
+            if let Some(request) = self.requests.get_mut(&id) {
+                request.scan = None;
+                device.queued.insert(id);
+            }
+        }
+        true
+    }
+
+    fn accepted(&mut self, offset: i64, time: Timestamp, accepted: &Accepted) -> bool {
+        if !self.awaits(&accepted.scan_id, accepted.attempt) {
+            return false;
+        }
+        self.hold_slot(&accepted.scan_id, accepted.attempt, accepted.arrived_by);
+        self.rate_limited_in_a_row = 0;
+        self.rest(&accepted.device.id, accepted.cooldown_until, accepted.scan_type, offset, time);
+        if let Some(scan) = self.scans.get_mut(&accepted.scan_id) {
+            scan.phase = Phase::Open {
+                action: Some(accepted.action.clone()),
+                since: time,
+                foreign: false,
+                follow_until: accepted.follow_until,
+            };
+        }
+        true
+    }
+
+    fn joined(&mut self, offset: i64, time: Timestamp, joined: &Joined) -> bool {
+        if let Some(attempt) = joined.attempt {
+            if !self.awaits(&joined.scan_id, attempt) {
+                return false;
+            }
+            if let Some(arrived_by) = joined.arrived_by {
+                self.hold_slot(&joined.scan_id, attempt, arrived_by);
+            }
+            self.rate_limited_in_a_row = 0;
+            self.rest(&joined.device.id, joined.cooldown_until, joined.scan_type, offset, time);
+            if let Some(scan) = self.scans.get_mut(&joined.scan_id) {
+                scan.joined.append(&mut scan.requests);
+                scan.scan_type = joined.scan_type;
+                scan.phase = Phase::Open {
+                    action: joined.action.clone(),
+                    since: time,
+                    foreign: true,
+                    follow_until: joined.follow_until,
+                };
+            }
+            return true;
+        }
+        let open = self.scans.get(&joined.scan_id).is_some_and(|scan| matches!(scan.phase, Phase::Open { .. }));
+        if !self.in_force(&joined.claim) || !open {
+            return false;
+        }
+        let mut changed = false;
+        for id in &joined.request_ids {
+            if self.unqueue(id) {
+                changed = true;
+                if let (Some(request), Some(scan)) = (self.requests.get_mut(id), self.scans.get_mut(&joined.scan_id)) {
+                    request.scan = Some(joined.scan_id.clone());
+                    scan.joined.push(id.clone());
+                }
+            }
+        }
+        changed
+    }
+
+    fn shadowed(&mut self, offset: i64, time: Timestamp, shadowed: &Shadowed) -> bool {
+        if !self.in_force(&shadowed.claim) {
+            return false;
+        }
+        let ended = self.end_queued(&shadowed.request_ids, false);
+        if ended {
+            let rest = Cooldown { until: shadowed.cooldown_until, scan_type: shadowed.scan_type, offset, time };
+            self.devices.entry(shadowed.device.id.clone()).or_default().shadow_cooldown = Some(rest);
+        }
+        ended
+    }
+
+    fn suppressed(&mut self, suppressed: &Suppressed) -> bool {
+        self.in_force(&suppressed.claim) && self.end_queued(&suppressed.request_ids, false)
+    }
+
+    fn failed(&mut self, failed: &Failed) -> bool {
+        if !self.in_force(&failed.claim) {
+            return false;
+        }
+        if let Some(scan_id) = &failed.scan_id
+            && self.scans.get(scan_id).is_some_and(|scan| matches!(scan.phase, Phase::Refused { .. }))
+            && let Some(scan) = self.scans.remove(scan_id)
+        {
+            if let Some(device) = self.devices.get_mut(&scan.device.id) {
+                device.scan = None;
+            }
+            self.end(scan.requests.iter().chain(&scan.joined), true);
+            return true;
+        }
+        self.end_queued(&failed.request_ids, true)
+    }
+
+    fn finished(&mut self, offset: i64, time: Timestamp, finished: &Finished) -> bool {
+        let open = self.scans.get(&finished.scan_id).is_some_and(|scan| matches!(scan.phase, Phase::Open { .. }));
+        if !self.in_force(&finished.claim) || !open {
+            return false;
+        }
+        let Some(scan) = self.scans.remove(&finished.scan_id) else { return false };
+        if let Some(device) = self.devices.get_mut(&scan.device.id) {
+            device.scan = None;
+        }
+        self.rest(&scan.device.id, finished.cooldown_until, finished.scan_type, offset, time);
+        self.end(scan.requests.iter().chain(&scan.joined), finished.status.failed_reason().is_some());
+        true
+    }
+
+    fn hold_slot(&mut self, scan_id: &str, attempt: u32, arrived_by: Timestamp) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.scan_id == scan_id && slot.attempt == attempt) {
+            // A late answer never shortens what the intent reserved for the other side's clock being behind ours.
+            slot.arrived_by = arrived_by;
+        }
+    }
+
+    fn rest(&mut self, device_id: &str, until: Timestamp, scan_type: ScanType, offset: i64, time: Timestamp) {
+        let device = self.devices.entry(device_id.to_owned()).or_default();
+        // Of two rests the longer holds, and the wider scan.
+        let (until, scan_type) = match &device.cooldown {
+            Some(old) if old.until > until => (old.until, old.scan_type.max(scan_type)),
+            Some(old) if old.until > time => (until, old.scan_type.max(scan_type)),
+            _ => (until, scan_type),
+        };
+        device.cooldown = Some(Cooldown { until, scan_type, offset, time });
+    }
+
+    /// Takes a request off its device's queue; false if it did not wait there.
+    fn unqueue(&mut self, request_id: &str) -> bool {
+        let Some(request) = self.requests.get(request_id) else { return false };
+        self.devices.get_mut(&request.asked.device.id).is_some_and(|device| device.queued.remove(request_id))
+    }
+
+    fn end_queued(&mut self, request_ids: &[String], failed: bool) -> bool {
+        let mut changed = false;
+        for id in request_ids {
+            if !self.unqueue(id) {
+                continue;
+            }
+            changed = true;
+            let Some(request) = self.requests.remove(id) else { continue };
+            if failed {
+                self.forget_alert(id, &request);
+            }
+            if let Some(device) = self.devices.get_mut(&request.asked.device.id)
+                && device.queued.is_empty()
+            {
+                // With nothing left to scan for, the attempts before do not matter any more.
+                device.retry = None;
+            }
+        }
+        changed
+    }
+
+    fn end<'a>(&mut self, request_ids: impl Iterator<Item = &'a String>, failed: bool) {
+        for id in request_ids {
+            if let Some(request) = self.requests.remove(id)
+                && failed
+            {
+                self.forget_alert(id, &request);
+            }
+        }
+    }
+
+    /// After a failure, the same alert may ask again.
+    fn forget_alert(&mut self, request_id: &str, request: &Request) {
+        let Some(alert) = request.asked.alerts.first() else { return };
+        let key = (alert.id.clone(), request.asked.device.id.clone());
+        if self.known_alerts.get(&key).is_some_and(|first| first == request_id) {
+            self.known_alerts.remove(&key);
+        }
+    }
+
+    /// Drops what no rule of the fold can ask for any more, by the time of the log.
+    fn forget(&mut self) {
+        let Some(clock) = self.clock else { return };
+        while self.remembered.front().is_some_and(|remembered| after(remembered.time, MEMORY) < clock) {
+            if let Some(old) = self.remembered.pop_front() {
+                self.known_requests.remove(&old.request_id);
+                if self.known_alerts.get(&old.alert) == Some(&old.request_id) {
+                    self.known_alerts.remove(&old.alert);
+                }
+            }
+        }
+        // The long quota window is at most an hour; an intent may arrive a little later than it is made.
+        while self.slots.front().is_some_and(|slot| after(slot.arrived_by, MEMORY) < clock) {
+            self.slots.pop_front();
+        }
+        while self.reached.front().is_some_and(|reached| after(reached.time, RADIUS_MEMORY) < clock) {
+            self.reached.pop_front();
+        }
+    }
+
+    /// Drops devices that have nothing to remember any more. Called by the owner now and then; it changes nothing that
+    /// the fold can tell.
+    pub fn drop_idle_devices(&mut self) {
+        let Some(clock) = self.clock else { return };
+        let past = |cooldown: &Option<Cooldown>| cooldown.as_ref().is_none_or(|cooldown| cooldown.until <= clock);
+        self.devices.retain(|_, device: &mut DeviceState| {
+            !(device.queued.is_empty()
+                && device.scan.is_none()
+                && device.retry.is_none()
+                && past(&device.cooldown)
+                && past(&device.shadow_cooldown))
+        });
+    }
+}

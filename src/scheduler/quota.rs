@@ -1,0 +1,74 @@
+//! Both windows of the API's limit, checked in one step, and the budget of the calls that read.
+//!
+//! A slot is held for the window's length after the latest moment at which its call can have arrived. For any sliding
+//! window at the API, the last intent made for a call inside it saw every other one of them as held; so at most `limit`
+//! calls arrive in it, whatever the delays on the way were.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::settings::QuotaSettings;
+use super::state::{Slot, after};
+
+/// What is left of both windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remaining {
+    /// Calls left in the short window.
+    pub minute: u32,
+    /// Calls left in the long window.
+    pub hour: u32,
+}
+
+impl Remaining {
+    /// Counts the slots held at `now`, and `pending` intents that are not read back yet.
+    #[must_use]
+    pub fn at(now: Timestamp, slots: &VecDeque<Slot>, pending: usize, settings: &QuotaSettings) -> Self {
+        let held = |window: Duration| {
+            let count = slots.iter().filter(|slot| after(slot.arrived_by, window) > now).count();
+            u32::try_from(count.saturating_add(pending)).unwrap_or(u32::MAX)
+        };
+        Self {
+            minute: settings.per_minute.saturating_sub(held(settings.minute_window)),
+            hour: settings.per_hour.saturating_sub(held(settings.hour_window)),
+        }
+    }
+
+    /// Whether a request of this priority may take a slot.
+    #[must_use]
+    pub fn allows(self, priority: u8, settings: &QuotaSettings) -> bool {
+        let reserve = if priority >= settings.reserve_priority {
+            0
+        } else {
+            settings.per_hour.saturating_mul(settings.reserve_percent) / 100
+        };
+        self.minute >= 1 && self.hour > reserve
+    }
+
+    /// One slot fewer.
+    #[must_use]
+    pub fn less_one(self) -> Self {
+        Self { minute: self.minute.saturating_sub(1), hour: self.hour.saturating_sub(1) }
+    }
+}
+
+/// Budget of the calls that read, in any minute.
+#[derive(Debug, Clone, Default)]
+pub struct ReadBudget {
+    taken: VecDeque<Timestamp>,
+}
+
+impl ReadBudget {
+    /// Takes one call if the budget allows it.
+    pub fn take(&mut self, now: Timestamp, per_minute: u32) -> bool {
+        while self.taken.front().is_some_and(|taken| after(*taken, Duration::from_secs(60)) <= now) {
+            self.taken.pop_front();
+        }
+        let allowed = self.taken.len() < usize::try_from(per_minute).unwrap_or(usize::MAX);
+        if allowed {
+            self.taken.push_back(now);
+        }
+        allowed
+    }
+}

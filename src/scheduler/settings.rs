@@ -1,0 +1,261 @@
+//! What an operator may set about pace, patience and protection.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::protection::ProtectedDevices;
+
+/// Pace, patience and protection of the dispatch side.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The API's limits, for one application in one tenant, all replicas together.
+    pub quota: QuotaSettings,
+    /// Budget of the calls that read (machine actions, machines). They have limits of their own at the API.
+    pub reads: ReadSettings,
+    /// How failed attempts are repeated.
+    pub retry: RetrySettings,
+    /// A call must leave the process within this time of its intent (L). Default `5s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub leave_within: Duration,
+    /// Longest time a call can take (T); not less than `defender.call_timeout`. Default `30s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub call_timeout: Duration,
+    /// Added to L + T before a list of machine actions may prove that a call had no effect. Default `60s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub settle: Duration,
+    /// Time between the two lists that such a proof needs. Default `60s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub list_gap: Duration,
+    /// What happens to a scan in doubt when the application may not read machine actions. Default `fail`.
+    pub in_doubt_without_read: InDoubtPolicy,
+    /// Open actions are followed by one list call per this interval. Default `30s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub follow_interval: Duration,
+    /// A Quick scan that has not ended after this time counts as timed out. Default `74h`: Defender itself gives an
+    /// offline device up after about three days.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub quick_deadline: Duration,
+    /// A Full scan that has not ended after this time counts as timed out. Default `74h`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub full_deadline: Duration,
+    /// Whether an action past its deadline is also cancelled at Defender. Default `false`.
+    pub cancel_at_deadline: bool,
+    /// A first request waits this long for others of the same device, so that they share one scan. Default `5s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub merge_window: Duration,
+    /// Calls under way at the same time. Default 8.
+    pub max_calls_in_flight: usize,
+    /// Priority points that an hour of waiting adds, so that nothing starves. Default 10.
+    pub ageing_points_per_hour: u32,
+    /// Devices that are never scanned, whatever a rule says.
+    pub protected: ProtectedDevices,
+    /// Cap on distinct devices, all rules together.
+    pub blast_radius: BlastRadiusSettings,
+    /// Longest comment sent, in characters. Default 400.
+    pub comment_max_chars: usize,
+    /// Whether the scan id ends the comment (`… [scan 7f3k2qab]`), by which a lost answer is found again. Default `true`.
+    pub comment_marker: bool,
+}
+
+/// The API's limits.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuotaSettings {
+    /// Calls in any `minute_window`. Default 100.
+    pub per_minute: u32,
+    /// Calls in any `hour_window`. Default 1500.
+    pub per_hour: u32,
+    /// Length of the short window. Default `60s`; shorter only against the simulator.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub minute_window: Duration,
+    /// Length of the long window, at most `1h`. Default `1h`; shorter only against the simulator.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub hour_window: Duration,
+    /// Percent of the long window kept for requests of at least `reserve_priority`. Default 10.
+    pub reserve_percent: u32,
+    /// Priority from which a request may use the reserve. Default 90.
+    pub reserve_priority: u8,
+    /// Pause of all calls after a 429 without `Retry-After`. Default `60s`; doubles while it goes on.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub pause_without_retry_after: Duration,
+}
+
+/// Budget of the calls that read.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadSettings {
+    /// Calls in any minute, lists and look-ups each. Default 50, half of what the API allows: the count starts anew
+    /// with the process.
+    pub per_minute: u32,
+    /// How long what a look-up told of a device is believed. Default `15m`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub device_memory: Duration,
+}
+
+/// How failed attempts are repeated: full jitter under an exponential curve.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrySettings {
+    /// Attempts of one scan that count, after which it ends as `failed{gave_up}`. Default 6.
+    pub max_attempts: u32,
+    /// Top of the first wait. Default `5s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub first: Duration,
+    /// Top of the longest wait. Default `10m`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub longest: Duration,
+    /// Wait before a device whose running scan does not cover the request is tried again. Default `5m`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub busy: Duration,
+}
+
+/// Cap on distinct devices, all rules together.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BlastRadiusSettings {
+    /// Distinct devices scanned in the window. Default 500.
+    pub devices: u32,
+    /// Length of the window, at most `24h`. Default `1h`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub per: Duration,
+}
+
+/// What happens to a scan in doubt when machine actions cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InDoubtPolicy {
+    /// It ends as `failed{in_doubt}`: never scans twice.
+    Fail,
+    /// It is attempted again: may scan twice.
+    Retry,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            quota: QuotaSettings::default(),
+            reads: ReadSettings::default(),
+            retry: RetrySettings::default(),
+            leave_within: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(30),
+            settle: Duration::from_secs(60),
+            list_gap: Duration::from_secs(60),
+            in_doubt_without_read: InDoubtPolicy::Fail,
+            follow_interval: Duration::from_secs(30),
+            quick_deadline: Duration::from_secs(74 * 3600),
+            full_deadline: Duration::from_secs(74 * 3600),
+            cancel_at_deadline: false,
+            merge_window: Duration::from_secs(5),
+            max_calls_in_flight: 8,
+            ageing_points_per_hour: 10,
+            protected: ProtectedDevices::default(),
+            blast_radius: BlastRadiusSettings::default(),
+            comment_max_chars: 400,
+            comment_marker: true,
+        }
+    }
+}
+
+impl Default for QuotaSettings {
+    fn default() -> Self {
+        Self {
+            per_minute: 100,
+            per_hour: 1500,
+            minute_window: Duration::from_secs(60),
+            hour_window: Duration::from_secs(3600),
+            reserve_percent: 10,
+            reserve_priority: 90,
+            pause_without_retry_after: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for ReadSettings {
+    fn default() -> Self {
+        Self { per_minute: 50, device_memory: Duration::from_secs(900) }
+    }
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        Self {
+            max_attempts: 6,
+            first: Duration::from_secs(5),
+            longest: Duration::from_secs(600),
+            busy: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Default for BlastRadiusSettings {
+    fn default() -> Self {
+        Self { devices: 500, per: Duration::from_secs(3600) }
+    }
+}
+
+impl Settings {
+    /// What is wrong with the values, each message naming the key and the mend.
+    #[must_use]
+    pub fn validate(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut check = |holds: bool, message: &str| {
+            if !holds {
+                wrong.push(format!("scheduler.{message}"));
+            }
+        };
+        let quota = &self.quota;
+        check(
+            quota.per_minute >= 1,
+            "quota.per_minute is 0: nothing would ever be scanned; set `halted: true` instead",
+        );
+        check(quota.per_hour >= 1, "quota.per_hour is 0: nothing would ever be scanned; set `halted: true` instead");
+        check(quota.minute_window <= quota.hour_window, "quota.minute_window is longer than quota.hour_window");
+        check(!quota.minute_window.is_zero(), "quota.minute_window is 0; the API's is 60s");
+        check(quota.hour_window <= Duration::from_secs(3600), "quota.hour_window is longer than 1h, the API's window");
+        check(
+            quota.reserve_percent <= 90,
+            "quota.reserve_percent is above 90: ordinary requests would hardly ever run",
+        );
+        check(self.max_calls_in_flight >= 1, "max_calls_in_flight is 0; set at least 1");
+        check(self.retry.max_attempts >= 1, "retry.max_attempts is 0; set at least 1");
+        check(!self.retry.first.is_zero(), "retry.first is 0; a failing API would be hammered");
+        check(self.retry.first <= self.retry.longest, "retry.first is longer than retry.longest");
+        check(!self.follow_interval.is_zero(), "follow_interval is 0; set at least 1s");
+        check(!self.leave_within.is_zero(), "leave_within is 0: no call could ever leave in time");
+        check(self.reads.per_minute >= 1, "reads.per_minute is 0: a lost answer could never be resolved");
+        check((80..=2000).contains(&self.comment_max_chars), "comment_max_chars is outside 80 to 2000");
+        check(
+            self.blast_radius.per <= Duration::from_secs(24 * 3600) && !self.blast_radius.per.is_zero(),
+            "blast_radius.per is outside 1s to 24h",
+        );
+        check(self.blast_radius.devices >= 1, "blast_radius.devices is 0: nothing would ever be scanned");
+        wrong.extend(self.protected.validate().into_iter().map(|message| format!("scheduler.protected.{message}")));
+        wrong
+    }
+
+    /// The longest time for which a record of the ledger can matter, not counting cooldowns and age limits of rules:
+    /// half of the topic's retention must not be shorter.
+    #[must_use]
+    pub fn longest_memory(&self) -> Duration {
+        self.quick_deadline.max(self.full_deadline).max(self.blast_radius.per).max(super::state::MEMORY)
+    }
+}

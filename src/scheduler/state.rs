@@ -1,0 +1,293 @@
+//! What the ledger folds to. Every field follows from records alone: no clock, no configuration.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::event::{Action, AlertRef, DeviceRef, FailedReason, Genesis, Mode, Requested, RuleLimit, ScanType};
+
+/// How long, in time of the log, ended requests and alert ids are remembered: a redelivered or repeated alert within
+/// it is known again. Constant, because the fold must not depend on configuration.
+pub const MEMORY: Duration = Duration::from_secs(3600);
+
+/// How long, in time of the log, scanned devices are remembered for the blast radius.
+pub const RADIUS_MEMORY: Duration = Duration::from_secs(24 * 3600);
+
+/// A moment that is `duration` after `time`, or the end of time.
+#[must_use]
+pub(super) fn after(time: Timestamp, duration: Duration) -> Timestamp {
+    time.saturating_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+/// A moment that is `duration` before `time`, or the beginning of time.
+#[must_use]
+pub(super) fn before(time: Timestamp, duration: Duration) -> Timestamp {
+    time.saturating_sub(duration).unwrap_or(Timestamp::MIN)
+}
+
+/// A request that has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The record that asked.
+    pub asked: Requested,
+    /// Time of that record.
+    pub requested_at: Timestamp,
+    /// Offset of that record.
+    pub offset: i64,
+    /// The scan that covers it; `None` while it waits.
+    pub scan: Option<String>,
+}
+
+/// A device with anything to remember.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeviceState {
+    /// Requests that wait.
+    pub queued: BTreeSet<String>,
+    /// The scan that is intended, refused or open.
+    pub scan: Option<String>,
+    /// A scan whose last attempt failed and may be repeated.
+    pub retry: Option<Retry>,
+    /// The device rests.
+    pub cooldown: Option<Cooldown>,
+    /// The device would rest, had shadow requests been scanned.
+    pub shadow_cooldown: Option<Cooldown>,
+}
+
+/// A scan between two attempts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// The scan.
+    pub scan_id: String,
+    /// The attempt that failed last.
+    pub attempt: u32,
+    /// Attempts that counted.
+    pub counted: u32,
+    /// Not before.
+    pub retry_at: Timestamp,
+}
+
+/// A device rests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cooldown {
+    /// Until then.
+    pub until: Timestamp,
+    /// The scan that set it; a `Full` may pass what a `Quick` set.
+    pub scan_type: ScanType,
+    /// Offset of the record that set it.
+    pub offset: i64,
+    /// Time of that record.
+    pub time: Timestamp,
+}
+
+/// A scan that was intended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// The device.
+    pub device: DeviceRef,
+    /// Latest attempt.
+    pub attempt: u32,
+    /// Attempts that counted so far.
+    pub counted: u32,
+    /// Quick or Full; the scope of the running action once that is known.
+    pub scan_type: ScanType,
+    /// Highest priority of its requests.
+    pub priority: u8,
+    /// Comment of the call.
+    pub comment: String,
+    /// Rules that asked.
+    pub rule_ids: Vec<String>,
+    /// Longest cooldown of the requests.
+    pub cooldown: Duration,
+    /// Requests it was started for.
+    pub requests: Vec<String>,
+    /// Requests that joined it.
+    pub joined: Vec<String>,
+    /// Offset of the latest intent.
+    pub offset: i64,
+    /// Where it stands.
+    pub phase: Phase,
+}
+
+/// Where a scan stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// The attempt has no result yet: about to be called, under way, or in doubt.
+    Intended {
+        /// Ownership under which it was intended.
+        claim: String,
+        /// When.
+        time: Timestamp,
+        /// When a list may resolve it.
+        resolve_after: Timestamp,
+    },
+    /// Ended for good; the terminal record is still to come.
+    Refused {
+        /// Why.
+        reason: FailedReason,
+        /// What happened.
+        detail: Option<String>,
+    },
+    /// Accepted or joined: an action runs.
+    Open {
+        /// The action, where known.
+        action: Option<Action>,
+        /// When it was accepted or joined.
+        since: Timestamp,
+        /// Whether the action was somebody else's: it may be much older than `since`.
+        foreign: bool,
+        /// Followed until then.
+        follow_until: Timestamp,
+    },
+}
+
+/// A call that counts against the quota.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    /// The scan.
+    pub scan_id: String,
+    /// The attempt.
+    pub attempt: u32,
+    /// The moment by which the call had certainly arrived.
+    pub arrived_by: Timestamp,
+    /// Offset of the intent.
+    pub offset: i64,
+}
+
+/// A device that counts against the blast radius.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reached {
+    /// Time of the intent.
+    pub time: Timestamp,
+    /// Machine id.
+    pub device_id: String,
+    /// Rules that asked.
+    pub rule_ids: Vec<String>,
+    /// Offset of the intent.
+    pub offset: i64,
+}
+
+/// A request or alert that is remembered after its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remembered {
+    /// Time of the `requested` record.
+    pub time: Timestamp,
+    /// Offset of the `requested` record.
+    pub offset: i64,
+    /// The request.
+    pub request_id: String,
+    /// Alert id and machine id.
+    pub alert: (String, String),
+}
+
+/// The fold of a tenant's ledger.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// How the log began, once read.
+    pub genesis: Option<Genesis>,
+    /// The latest claim.
+    pub claim: Option<String>,
+    /// Latest time of any record.
+    pub clock: Option<Timestamp>,
+    /// The kill switch: offset and time of the record that pulled it.
+    pub halted: Option<(i64, Timestamp)>,
+    /// Requests that have not ended.
+    pub requests: HashMap<String, Request>,
+    /// Devices with anything to remember.
+    pub devices: HashMap<String, DeviceState>,
+    /// Scans that have not ended.
+    pub scans: HashMap<String, Scan>,
+    /// Calls that count against the quota, oldest intent first.
+    pub slots: VecDeque<Slot>,
+    /// Devices that count against the blast radius, oldest first.
+    pub reached: VecDeque<Reached>,
+    /// No call before this moment, and the offset of the record that says so.
+    pub paused_until: Option<(Timestamp, i64)>,
+    /// 429s in a row.
+    pub rate_limited_in_a_row: u32,
+    /// Requests seen lately, open or ended, oldest first.
+    pub remembered: VecDeque<Remembered>,
+    /// Ids in `remembered`.
+    pub known_requests: HashSet<String>,
+    /// First request of (alert id, machine id) in `remembered`, unless it failed.
+    pub known_alerts: HashMap<(String, String), String>,
+}
+
+impl State {
+    /// A state that begins in the middle of a log, under the claim that was in force there.
+    #[must_use]
+    pub fn starting_under(claim: Option<String>) -> Self {
+        Self { claim, ..Self::default() }
+    }
+
+    /// The alert references of requests, in the order given; requests that ended are left out.
+    #[must_use]
+    pub fn alerts_of<'a>(&'a self, requests: impl IntoIterator<Item = &'a String>) -> Vec<AlertRef> {
+        requests
+            .into_iter()
+            .filter_map(|id| self.requests.get(id))
+            .flat_map(|request| request.asked.alerts.iter().cloned())
+            .collect()
+    }
+
+    /// Requests that neither wait at a device nor belong to a scan. Always 0; a metric measures it.
+    #[must_use]
+    pub fn unaccounted(&self) -> usize {
+        self.requests
+            .iter()
+            .filter(|(id, request)| match &request.scan {
+                Some(scan) => {
+                    !self.scans.get(scan).is_some_and(|scan| scan.requests.contains(id) || scan.joined.contains(id))
+                }
+                None => !self.devices.get(&request.asked.device.id).is_some_and(|device| device.queued.contains(*id)),
+            })
+            .count()
+    }
+
+    /// Offset of the oldest record that a successor still needs, `end` if none. `hour_window` is the long quota window,
+    /// `radius` the longest window of a device cap.
+    #[must_use]
+    pub fn oldest_needed(&self, now: Timestamp, hour_window: Duration, radius: Duration, end: i64) -> i64 {
+        let requests = self.requests.values().map(|request| request.offset);
+        let cooldowns = self
+            .devices
+            .values()
+            .flat_map(|device| [&device.cooldown, &device.shadow_cooldown])
+            .flatten()
+            .filter(|cooldown| cooldown.until > now)
+            .map(|cooldown| cooldown.offset);
+        let slots = self.slots.iter().filter(|slot| after(slot.arrived_by, hour_window) > now).map(|slot| slot.offset);
+        let reached =
+            self.reached.iter().filter(|reached| after(reached.time, radius) > now).map(|reached| reached.offset);
+        let scans = self.scans.values().map(|scan| scan.offset);
+        let paused = self.paused_until.iter().filter(|(until, _)| *until > now).map(|(_, offset)| *offset);
+        requests
+            .chain(scans)
+            .chain(cooldowns)
+            .chain(slots)
+            .chain(reached)
+            .chain(paused)
+            .chain(self.remembered.iter().map(|remembered| remembered.offset))
+            .chain(self.halted.map(|(offset, _)| offset))
+            .min()
+            .unwrap_or(end)
+    }
+
+    /// The mode of a request.
+    #[must_use]
+    pub fn is_live(&self, request_id: &str) -> bool {
+        self.requests.get(request_id).is_some_and(|request| request.asked.mode == Mode::Live)
+    }
+
+    /// Device caps of requests, each rule once.
+    #[must_use]
+    pub fn limits_of<'a>(&'a self, requests: impl IntoIterator<Item = &'a String>) -> Vec<RuleLimit> {
+        let mut limits: Vec<RuleLimit> = Vec::new();
+        for limit in requests.into_iter().filter_map(|id| self.requests.get(id)).flat_map(|r| &r.asked.limits) {
+            if !limits.contains(limit) {
+                limits.push(limit.clone());
+            }
+        }
+        limits
+    }
+}
