@@ -96,6 +96,17 @@ pub enum ReadReply<T> {
     Failed,
 }
 
+impl<T> ReadReply<T> {
+    /// The same reply about another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> ReadReply<U> {
+        match self {
+            Self::Complete(value) => ReadReply::Complete(change(value)),
+            Self::NotPermitted => ReadReply::NotPermitted,
+            Self::Failed => ReadReply::Failed,
+        }
+    }
+}
+
 /// What came of a call that starts a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScanReply {

@@ -77,6 +77,12 @@ pub struct Snapshot {
 }
 
 impl Scheduler {
+    /// Records handed over and not read back.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.local.outstanding()
+    }
+
     /// Measures the structures; proportional to their size, meant for once a second or less often.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {

@@ -1,0 +1,306 @@
+//! Dispatch: the owner of the ledger's partition folds it, asks the scheduler what to do, and does it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::calls::Caller;
+use super::lane::{Lane, LaneContext, Stop};
+use super::settings::Settings;
+use crate::kafka::{Assigned, KafkaError, LedgerConsumer, LedgerInput, LedgerWriter, Settings as KafkaSettings};
+use crate::scheduler::{Call, Reply};
+use crate::telemetry::{Condition, Metrics, Progress};
+
+/// Records folded between two looks at anything else.
+const RECORDS_PER_ROUND: usize = 256;
+
+/// The dispatch side of one tenant.
+pub(crate) struct Dispatch {
+    pub(crate) kafka: KafkaSettings,
+    pub(crate) settings: Settings,
+    pub(crate) context: LaneContext,
+    pub(crate) caller: Caller,
+    pub(crate) metrics: Metrics,
+    pub(crate) progress: Progress,
+    /// Holds unless the lane waits for an operator.
+    pub(crate) not_halted: Condition,
+}
+
+/// What is left when it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leftover {
+    /// Calls whose answer was not recorded in time; they are in doubt for the next owner.
+    pub calls: usize,
+}
+
+struct Running {
+    dispatch: Dispatch,
+    consumer: LedgerConsumer,
+    assigned: Option<Assigned>,
+    lane: Option<Lane>,
+    calls: JoinSet<Option<Reply>>,
+    /// When to claim again, after an ownership that ended while the partition stayed.
+    claim_again: Option<Instant>,
+    last_word: Option<String>,
+    /// Answers that came while the ledger was being replayed.
+    held: Vec<Reply>,
+}
+
+impl Dispatch {
+    /// Runs until told to stop, then finishes the calls under way within the grace period.
+    ///
+    /// # Errors
+    /// Settings that no consumer can be made with.
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<Leftover, KafkaError> {
+        let consumer = LedgerConsumer::join(&self.kafka)?;
+        let mut running = Running {
+            consumer,
+            assigned: None,
+            lane: None,
+            calls: JoinSet::new(),
+            claim_again: None,
+            last_word: None,
+            held: Vec::new(),
+            dispatch: self,
+        };
+        running.until(&shutdown).await?;
+        Ok(running.wind_down().await)
+    }
+}
+
+impl Running {
+    async fn until(&mut self, shutdown: &CancellationToken) -> Result<(), KafkaError> {
+        let mut tick = interval(self.dispatch.settings.tick);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut commit = interval(self.dispatch.settings.dispatch_commit_interval);
+        commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut measure = interval(Duration::from_secs(1));
+        measure.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.dispatch.progress.beat(Timestamp::now());
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                input = self.consumer.next() => self.input(input)?,
+                Some(reply) = self.calls.join_next() => self.answered(reply),
+                () = delivered(&mut self.lane) => {}
+                _ = tick.tick() => {}
+                _ = commit.tick() => self.commit().await,
+                _ = measure.tick() => self.measure(),
+                () = at(self.claim_again) => self.join_again()?,
+            }
+            self.after_round();
+        }
+    }
+
+    fn input(&mut self, input: LedgerInput) -> Result<(), KafkaError> {
+        let mut next = Some(input);
+        for _ in 0..RECORDS_PER_ROUND {
+            let Some(input) = next else { break };
+            match input {
+                LedgerInput::Record(record) => {
+                    if let Some(lane) = &mut self.lane
+                        && record.partition == self.dispatch.context.partition
+                    {
+                        lane.record(record, Timestamp::now());
+                    }
+                }
+                LedgerInput::Assigned(assigned) if assigned.partition == self.dispatch.context.partition => {
+                    self.dispatch.metrics.rebalance();
+                    self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 1);
+                    self.assigned = Some(assigned);
+                    self.claim();
+                }
+                // Partitions of other tenants: another worker's business.
+                LedgerInput::Assigned(_) => {}
+                LedgerInput::Revoked { partition, lost } => {
+                    if partition == self.dispatch.context.partition {
+                        tracing::info!(lost, "The ledger's partition was handed to another replica.");
+                        self.dispatch.metrics.rebalance();
+                        self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
+                        self.assigned = None;
+                        self.claim_again = None;
+                    }
+                }
+                LedgerInput::Error(error @ (KafkaError::ConsumerFatal(_) | KafkaError::OffsetOutOfRange(_))) => {
+                    tracing::error!(%error, "The ledger cannot be read any more; it is joined again.");
+                    return self.join_again();
+                }
+                LedgerInput::Error(error) => {
+                    tracing::warn!(%error, code = error.code(), "Reading the ledger met trouble; it goes on by itself.");
+                }
+            }
+            next = self.consumer.try_next();
+        }
+        Ok(())
+    }
+
+    /// Leaves the group and joins it anew, so that the next ownership replays from the committed position.
+    fn join_again(&mut self) -> Result<(), KafkaError> {
+        self.claim_again = None;
+        self.assigned = None;
+        self.lane = None;
+        self.consumer = LedgerConsumer::join(&self.dispatch.kafka)?;
+        Ok(())
+    }
+
+    /// Begins an ownership of the assigned partition.
+    fn claim(&mut self) {
+        self.claim_again = None;
+        let Some(assigned) = self.assigned.clone() else { return };
+        let partition = assigned.partition;
+        let begun = LedgerWriter::new(&self.dispatch.kafka)
+            .and_then(|writer| self.consumer.start_from(partition, assigned.start()).map(|()| writer));
+        let writer = match begun {
+            Ok(writer) => writer,
+            Err(error) => {
+                tracing::warn!(%error, code = error.code(), "The ledger's partition cannot be claimed; it is tried again.");
+                self.claim_again = Some(Instant::now() + self.dispatch.settings.reclaim_delay);
+                return;
+            }
+        };
+        match Lane::begin(self.dispatch.context.clone(), writer, &assigned, rand::random(), Timestamp::now()) {
+            Ok(lane) => self.lane = Some(lane),
+            Err(stop) => {
+                self.lane = None;
+                self.say(&stop);
+            }
+        }
+    }
+
+    fn answered(&mut self, reply: Result<Option<Reply>, tokio::task::JoinError>) {
+        match reply {
+            Ok(Some(reply)) => match &mut self.lane {
+                Some(lane) if lane.is_owner() || lane.stopped().is_some() => {
+                    let calls = lane.reply(reply, Timestamp::now());
+                    self.spawn(calls);
+                }
+                Some(_) | None => self.held.push(reply),
+            },
+            Ok(None) => {}
+            // A call that panicked is a call without an answer: its scan is in doubt.
+            Err(error) => tracing::error!(%error, "A call ended without an answer."),
+        }
+    }
+
+    fn spawn(&mut self, calls: Vec<Call>) {
+        for call in calls {
+            let caller = self.dispatch.caller.clone();
+            self.calls.spawn(async move { caller.call(call).await });
+        }
+    }
+
+    /// What follows after anything happened.
+    fn after_round(&mut self) {
+        let stopped = self.lane.as_ref().and_then(Lane::stopped).cloned();
+        if let Some(stop) = stopped {
+            self.say(&stop);
+            if self.claim_again.is_none() && self.assigned.is_some() && !matches!(stop, Stop::Halted(_)) {
+                self.claim_again = Some(Instant::now() + self.dispatch.settings.reclaim_delay);
+            }
+            return;
+        }
+        self.dispatch.not_halted.set(true);
+        self.last_word = None;
+        if self.lane.as_ref().is_some_and(Lane::is_owner) {
+            for reply in std::mem::take(&mut self.held) {
+                self.answered(Ok(Some(reply)));
+            }
+        }
+        if self.assigned.is_none() {
+            return;
+        }
+        if let Some(lane) = &mut self.lane {
+            let calls = lane.poll(Timestamp::now());
+            self.spawn(calls);
+        }
+    }
+
+    /// Says once why nothing is dispatched.
+    fn say(&mut self, stop: &Stop) {
+        let word = match stop {
+            Stop::Superseded => "another owner claimed the ledger; this one stands back".to_owned(),
+            Stop::AppendFailed(error) => format!("a record may not have reached the ledger: {error}"),
+            Stop::Halted(why) => why.clone(),
+        };
+        if self.last_word.as_ref() == Some(&word) {
+            return;
+        }
+        match stop {
+            Stop::Halted(_) => {
+                self.dispatch.not_halted.set(false);
+                tracing::error!(reason = word, "Dispatch has halted; requests wait in the ledger.");
+            }
+            Stop::Superseded | Stop::AppendFailed(_) => {
+                tracing::warn!(reason = word, "Dispatch claims the ledger again in a while.");
+            }
+        }
+        self.last_word = Some(word);
+    }
+
+    async fn commit(&mut self) {
+        let partition = self.dispatch.context.partition;
+        let Some((offset, metadata)) = self.lane.as_mut().and_then(|lane| lane.position(Timestamp::now())) else {
+            return;
+        };
+        match self.consumer.commit(partition, offset, &metadata).await {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(%error, code = error.code(), "The position in the ledger was not committed; a successor replays more.");
+            }
+        }
+    }
+
+    fn measure(&mut self) {
+        let Some(lane) = self.lane.as_ref().filter(|lane| lane.is_owner()) else { return };
+        self.dispatch.context.accounts.show(&lane.scheduler().snapshot(Timestamp::now()));
+    }
+
+    /// Starts nothing new, records the answers of the calls under way, and commits.
+    async fn wind_down(mut self) -> Leftover {
+        let deadline = Instant::now() + self.dispatch.settings.shutdown_grace;
+        if let Some(lane) = &mut self.lane {
+            lane.wind_down();
+        }
+        let mut tick = interval(self.dispatch.settings.tick);
+        while !self.is_settled() {
+            tokio::select! {
+                () = sleep_until(deadline) => break,
+                input = self.consumer.next() => {
+                    if self.input(input).is_err() {
+                        break;
+                    }
+                }
+                Some(reply) = self.calls.join_next() => self.answered(reply),
+                () = delivered(&mut self.lane) => {}
+                _ = tick.tick() => {}
+            }
+            self.after_round();
+        }
+        self.commit().await;
+        let leftover = Leftover { calls: self.calls.len() };
+        self.consumer.close(Duration::from_secs(5)).await;
+        leftover
+    }
+
+    fn is_settled(&self) -> bool {
+        let lane_settled = self.lane.as_ref().is_none_or(|lane| lane.stopped().is_some() || lane.is_settled());
+        self.calls.is_empty() && (lane_settled || self.assigned.is_none())
+    }
+}
+
+async fn delivered(lane: &mut Option<Lane>) {
+    match lane {
+        Some(lane) => lane.delivered().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
