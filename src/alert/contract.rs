@@ -30,7 +30,7 @@ pub struct AlertContract {
     /// Longer human description; cut after 8,192 characters.
     description: Option<String>,
     /// How bad the source says it is, in any letter case. Absent means unspecified.
-    #[schemars(schema_with = "severity")]
+    #[schemars(default, skip_serializing_if = "Option::is_none", schema_with = "severity")]
     severity: Option<Severity>,
     /// Free text, for example Malware.
     #[schemars(length(max = WORD_CHARS))]
@@ -51,7 +51,7 @@ pub struct AlertContract {
     #[schemars(length(max = WORD_CHARS))]
     tenant: Option<String>,
     /// Incident this alert belongs to. An integer is taken as its decimal text.
-    #[schemars(schema_with = "identifier")]
+    #[schemars(default, skip_serializing_if = "Option::is_none", schema_with = "identifier")]
     incident_id: Option<String>,
     /// The malware that was named.
     threat: Option<ThreatContract>,
@@ -62,7 +62,7 @@ pub struct AlertContract {
     /// The file most concerned.
     file: Option<FileContract>,
     /// Free key-value pairs.
-    #[schemars(schema_with = "labels")]
+    #[schemars(default, skip_serializing_if = "Option::is_none", schema_with = "labels")]
     labels: Option<BTreeMap<String, String>>,
     /// The device, where the alert names one.
     device: Option<DeviceContract>,
@@ -149,7 +149,7 @@ struct DeviceContract {
     #[schemars(length(max = WORD_CHARS))]
     risk: Option<String>,
     /// One address, or several.
-    #[schemars(schema_with = "addresses")]
+    #[schemars(default, skip_serializing_if = "Option::is_none", schema_with = "addresses")]
     ip: Option<Vec<String>>,
 }
 
