@@ -53,6 +53,17 @@ pub struct Alert {
     pub raw: serde_json::Value,
 }
 
+impl Alert {
+    /// Whether its source has closed it: status `resolved`, `dismissed` or `closed`, in any letter case.
+    ///
+    /// An alert without a status, or with one that we do not know, is open.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let Some(status) = self.status.as_deref() else { return false };
+        ["resolved", "dismissed", "closed"].iter().any(|closed| status.eq_ignore_ascii_case(closed))
+    }
+}
+
 /// The malware that a source named.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -153,6 +164,14 @@ impl Severity {
             Self::High => "high",
             Self::Critical => "critical",
         }
+    }
+}
+
+impl Severity {
+    /// The severity that a word names, in any letter case.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| word.eq_ignore_ascii_case(severity.as_str()))
     }
 }
 

@@ -1,1 +1,4 @@
 //! The cli room.
+
+pub mod decode;
+pub mod schemas;
