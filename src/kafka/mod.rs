@@ -1,1 +1,27 @@
-//! The kafka room.
+//! Topics: reading alerts, appending to the ledger and reading it back, dead letters.
+//!
+//! The only room that names `rdkafka`. It knows what a ledger record is and nothing of what it means.
+
+mod admin;
+mod client;
+mod dead_letters;
+mod embedded;
+mod error;
+mod group;
+mod ledger;
+mod producer;
+mod record;
+mod scan;
+mod settings;
+
+pub use admin::{TopicsReport, ensure_topics};
+pub use client::Cluster;
+pub use dead_letters::{DeadLetter, MAX_DETAIL, dead_letter_headers};
+pub use embedded::EmbeddedBroker;
+pub use error::KafkaError;
+pub use group::{Assigned, Committed, MAX_COMMIT_METADATA};
+pub use ledger::{LedgerConsumer, LedgerInput, LedgerRecord, LedgerWriter, cloud_event_headers};
+pub use producer::Delivery;
+pub use record::ConsumedRecord;
+pub use scan::{RecordStream, ScanExtent, Watermarks, committed, read_all, watermarks};
+pub use settings::{ClusterSettings, LedgerSettings, Settings};

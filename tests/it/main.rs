@@ -1,4 +1,6 @@
-//! Integration tests: one binary, one module per promise.
+//! Tests that cross rooms: one module per promise or room, one binary for all.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod kafka;
 mod schemas;
+mod support;

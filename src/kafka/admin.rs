@@ -1,0 +1,246 @@
+//! The topics that the worker needs: there, and fit for what is promised on them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::client::{self, Cluster, LogContext, QUERY_TIMEOUT, blocking};
+use super::error::KafkaError;
+use super::settings::Settings;
+
+/// Segments of a ledger topic that the worker creates are closed daily, so that retention is kept to within a day.
+const SEGMENT_MS: &str = "86400000";
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TopicsReport {
+    /// Topics that were created.
+    pub created: Vec<String>,
+    /// Partitions of the alerts topic.
+    pub alerts_partitions: usize,
+    /// How long the ledger's records are kept; `None`: for ever, or not known (the embedded broker).
+    pub ledger_retention: Option<Duration>,
+    /// What the operator should know and what does not hold the worker up.
+    pub warnings: Vec<String>,
+}
+
+struct Shape {
+    partitions: usize,
+    /// Of the partition that has the fewest.
+    replicas: usize,
+}
+
+/// Checks the topics, creates those that are missing where `create_topics` allows it, and checks that the ledger cannot
+/// lose records unless `ledger.allow_single_replica` accepts that.
+///
+/// # Errors
+/// [`KafkaError::TopicMissing`], [`KafkaError::TopicUnfit`] with the mend, [`KafkaError::Query`] when the cluster does not
+/// answer (worth a retry).
+pub async fn ensure_topics(settings: &Settings) -> Result<TopicsReport, KafkaError> {
+    let mut report = TopicsReport::default();
+    let ledger_replication = settings.create_replication_factor;
+    let retention = settings.ledger.retention.as_millis().to_string();
+    let in_sync = (ledger_replication - 1).clamp(1, 2).to_string();
+    let durable = [
+        ("cleanup.policy", "delete"),
+        ("retention.ms", retention.as_str()),
+        ("retention.bytes", "-1"),
+        ("segment.ms", SEGMENT_MS),
+        ("min.insync.replicas", in_sync.as_str()),
+        ("unclean.leader.election.enable", "false"),
+    ];
+
+    let alerts = Topics::new(settings, Cluster::Alerts)?;
+    let shape = alerts
+        .ensure(settings, &settings.alerts_topic, settings.create_alerts_partitions, &[], &mut report.created)
+        .await?;
+    report.alerts_partitions = shape.partitions;
+
+    let ledger = Topics::new(settings, Cluster::Ledger)?;
+    ledger.ensure(settings, &settings.dead_letters_topic, 1, &[], &mut report.created).await?;
+    let shape = ledger
+        .ensure(settings, &settings.ledger_topic, settings.ledger.partitions, &durable, &mut report.created)
+        .await?;
+    let unfit = |problem: String| KafkaError::TopicUnfit { topic: settings.ledger_topic.clone(), problem };
+    if usize::try_from(settings.ledger.partitions) != Ok(shape.partitions) {
+        return Err(unfit(format!(
+            "it has {} partitions and kafka.ledger.partitions says {}; the ledger's partitions are never changed once it \
+             is written to",
+            shape.partitions, settings.ledger.partitions
+        )));
+    }
+    if !settings.embedded {
+        let config = ledger.topic_config(&settings.ledger_topic).await?;
+        let problems = durability_problems(&shape, &config);
+        if !problems.is_empty() && !settings.ledger.allow_single_replica {
+            return Err(unfit(format!(
+                "it can lose records that were acknowledged: {}; mend the topic, or accept it with \
+                 kafka.ledger.allow_single_replica: true",
+                problems.join("; ")
+            )));
+        }
+        report
+            .warnings
+            .extend(problems.into_iter().map(|problem| format!("topic `{}`: {problem}", settings.ledger_topic)));
+        let policy = config.get("cleanup.policy").map_or("delete", String::as_str);
+        if policy != "delete" {
+            return Err(unfit(format!(
+                "cleanup.policy is `{policy}`, and compaction would tear holes into the ledger; set cleanup.policy=delete"
+            )));
+        }
+        report.ledger_retention = config
+            .get("retention.ms")
+            .and_then(|millis| millis.parse::<i64>().ok())
+            .and_then(|millis| u64::try_from(millis).ok())
+            .map(Duration::from_millis);
+        if config.get("retention.bytes").is_some_and(|bytes| bytes != "-1") {
+            report.warnings.push(format!(
+                "topic `{}`: retention.bytes is set, so records may go before retention.ms",
+                settings.ledger_topic
+            ));
+        }
+    }
+    Ok(report)
+}
+
+fn durability_problems(shape: &Shape, config: &HashMap<String, String>) -> Vec<String> {
+    let mut problems = Vec::new();
+    if shape.replicas < 3 {
+        problems.push(format!("a partition has {} replicas, 3 are wanted", shape.replicas));
+    }
+    let in_sync = config.get("min.insync.replicas").and_then(|count| count.parse::<usize>().ok()).unwrap_or(1);
+    if in_sync < 2 {
+        problems.push(format!("min.insync.replicas is {in_sync}, 2 is wanted"));
+    }
+    if config.get("unclean.leader.election.enable").is_some_and(|value| value == "true") {
+        problems.push("unclean.leader.election.enable is true, false is wanted".to_owned());
+    }
+    problems
+}
+
+/// Questions about the topics of one cluster.
+struct Topics {
+    config: ClientConfig,
+    embedded: bool,
+}
+
+impl Topics {
+    fn new(settings: &Settings, cluster: Cluster) -> Result<Self, KafkaError> {
+        Ok(Self { config: client::consumer(settings, cluster)?, embedded: settings.embedded })
+    }
+
+    fn admin(&self) -> Result<AdminClient<LogContext>, KafkaError> {
+        // Consumer properties would only earn warnings.
+        let mut config = self.config.clone();
+        for consumer_only in [
+            "enable.auto.commit",
+            "enable.auto.offset.store",
+            "auto.offset.reset",
+            "fetch.wait.max.ms",
+            "queued.max.messages.kbytes",
+        ] {
+            config.remove(consumer_only);
+        }
+        config.create_with_context(LogContext).map_err(|error| KafkaError::Client(error.to_string()))
+    }
+
+    fn options() -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(QUERY_TIMEOUT)).operation_timeout(Some(QUERY_TIMEOUT))
+    }
+
+    async fn ensure(
+        &self,
+        settings: &Settings,
+        topic: &str,
+        partitions: i32,
+        config: &[(&str, &str)],
+        created: &mut Vec<String>,
+    ) -> Result<Shape, KafkaError> {
+        if let Some(shape) = self.shape(topic).await? {
+            return Ok(shape);
+        }
+        if !settings.create_topics || self.embedded {
+            return Err(KafkaError::TopicMissing {
+                topic: topic.to_owned(),
+                bootstrap_servers: self.config.get("bootstrap.servers").unwrap_or_default().to_owned(),
+            });
+        }
+        let replication = TopicReplication::Fixed(settings.create_replication_factor);
+        let new =
+            config.iter().fold(NewTopic::new(topic, partitions, replication), |new, (key, value)| new.set(key, value));
+        let what = format!("creating topic `{topic}`");
+        let results = self
+            .admin()?
+            .create_topics([&new], &Self::options())
+            .await
+            .map_err(|error| KafkaError::query(&what, &error))?;
+        for result in results {
+            match result {
+                Ok(_) => created.push(topic.to_owned()),
+                // Another replica was faster.
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((_, code)) => {
+                    return Err(KafkaError::TopicUnfit {
+                        topic: topic.to_owned(),
+                        problem: format!(
+                            "it does not exist and could not be created: {code}; create it by hand, or mend \
+                             kafka.create_replication_factor ({})",
+                            settings.create_replication_factor
+                        ),
+                    });
+                }
+            }
+        }
+        // The answer comes from the controller; the other brokers learn of the topic a moment later.
+        for _ in 0..50 {
+            if let Some(shape) = self.shape(topic).await?
+                && usize::try_from(partitions) == Ok(shape.partitions)
+            {
+                return Ok(shape);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(KafkaError::TimedOut { what, seconds: 5 })
+    }
+
+    async fn shape(&self, topic: &str) -> Result<Option<Shape>, KafkaError> {
+        let config = self.config.clone();
+        let topic = topic.to_owned();
+        blocking(move || {
+            let consumer: BaseConsumer<LogContext> =
+                config.create_with_context(LogContext).map_err(|error| KafkaError::Client(error.to_string()))?;
+            let metadata = consumer
+                .fetch_metadata(Some(&topic), QUERY_TIMEOUT)
+                .map_err(|error| KafkaError::query(format!("metadata of `{topic}`"), &error))?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+            Ok(found.filter(|found| !found.partitions().is_empty()).map(|found| Shape {
+                partitions: found.partitions().len(),
+                replicas: found.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0),
+            }))
+        })
+        .await?
+    }
+
+    async fn topic_config(&self, topic: &str) -> Result<HashMap<String, String>, KafkaError> {
+        let what = format!("configuration of topic `{topic}`");
+        let answers = self
+            .admin()?
+            .describe_configs([&ResourceSpecifier::Topic(topic)], &Self::options())
+            .await
+            .map_err(|error| KafkaError::query(&what, &error))?;
+        let mut config = HashMap::new();
+        for answer in answers {
+            let resource = answer.map_err(|code| KafkaError::Query { what: what.clone(), reason: code.to_string() })?;
+            for entry in resource.entries {
+                if let Some(value) = entry.value {
+                    config.insert(entry.name, value);
+                }
+            }
+        }
+        Ok(config)
+    }
+}

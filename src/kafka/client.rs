@@ -1,0 +1,152 @@
+//! librdkafka's configuration for each kind of client, and what its log becomes.
+
+use std::fs;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError as ClientError;
+use secrecy::ExposeSecret;
+
+use super::error::KafkaError;
+use super::settings::{ClusterView, Settings};
+
+/// Upper limit of one question to the cluster.
+pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which cluster a client connects to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cluster {
+    /// Where the alerts are.
+    Alerts,
+    /// Where the ledger and the dead letters are; the same unless configured otherwise.
+    Ledger,
+}
+
+/// librdkafka's own log lines and client errors, as events of `tracing`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LogContext;
+
+impl ClientContext for LogContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        client_error(&error, reason);
+    }
+}
+
+pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::error!(target: "librdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+            tracing::warn!(target: "librdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Info => tracing::info!(target: "librdkafka", facility, "{message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+pub(super) fn client_error(error: &ClientError, reason: &str) {
+    // librdkafka goes on by itself; callers learn of what concerns them from their own calls.
+    tracing::warn!(target: "librdkafka", %error, "{reason}");
+}
+
+/// What every client of a cluster has in common.
+pub(super) fn base(settings: &Settings, cluster: Cluster) -> Result<ClientConfig, KafkaError> {
+    let problems = settings.validate();
+    if !problems.is_empty() {
+        return Err(KafkaError::Settings(problems.join("; ")));
+    }
+    let view = match cluster {
+        Cluster::Alerts => settings.view("kafka"),
+        Cluster::Ledger => settings.ledger_view(),
+    };
+    let mut config = ClientConfig::new();
+    config
+        .set("client.id", "alert-responder")
+        .set("bootstrap.servers", view.bootstrap_servers)
+        // Firewalls and Event Hubs (240 s) drop idle connections without a word.
+        .set("socket.keepalive.enable", "true")
+        .set("metadata.max.age.ms", "180000")
+        .set("allow.auto.create.topics", "false");
+    for (name, value) in view.librdkafka {
+        config.set(name, value);
+    }
+    set_secrets(&mut config, &view)?;
+    Ok(config)
+}
+
+fn set_secrets(config: &mut ClientConfig, view: &ClusterView<'_>) -> Result<(), KafkaError> {
+    if let Some(password) = view.sasl_password {
+        config.set("sasl.password", password.expose_secret());
+    }
+    let files = view.sasl_password_file.map(|path| ("sasl.password", path)).into_iter();
+    let named = view.librdkafka_files.iter().map(|(name, path)| (name.as_str(), path));
+    for (name, path) in files.chain(named) {
+        let content = fs::read_to_string(path).map_err(|source| KafkaError::SecretFile {
+            key: format!("{} ({name})", view.key),
+            path: path.clone(),
+            source,
+        })?;
+        config.set(name, content.trim_end_matches(['\n', '\r']));
+    }
+    Ok(())
+}
+
+/// A producer that keeps the order of what it is given and writes nothing twice within its life.
+pub(super) fn producer(settings: &Settings, cluster: Cluster) -> Result<ClientConfig, KafkaError> {
+    let mut config = base(settings, cluster)?;
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", settings.delivery_timeout.as_millis().to_string())
+        .set("linger.ms", "1")
+        // Bounded memory: 64 MiB or 50,000 records wait at most.
+        .set("queue.buffering.max.kbytes", "65536")
+        .set("queue.buffering.max.messages", "50000")
+        // The same key goes where a Java client would put it.
+        .set("partitioner", "murmur2_random");
+    Ok(config)
+}
+
+/// A member of a consumer group.
+pub(super) fn group_consumer(
+    settings: &Settings,
+    cluster: Cluster,
+    group_id: &str,
+) -> Result<ClientConfig, KafkaError> {
+    let mut config = consumer(settings, cluster)?;
+    let session = settings.session_timeout.as_millis();
+    config
+        .set("group.id", group_id)
+        .set("session.timeout.ms", session.to_string())
+        .set("heartbeat.interval.ms", (session / 10).clamp(100, 3000).to_string())
+        .set("max.poll.interval.ms", (session * 2).max(300_000).to_string())
+        .set("partition.assignment.strategy", "cooperative-sticky");
+    Ok(config)
+}
+
+/// A reader of partitions that it names itself.
+pub(super) fn consumer(settings: &Settings, cluster: Cluster) -> Result<ClientConfig, KafkaError> {
+    let mut config = base(settings, cluster)?;
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A position that the log no longer holds is an error that somebody decides about, never a silent jump.
+        .set("auto.offset.reset", "error")
+        .set("fetch.wait.max.ms", settings.fetch_wait_max.as_millis().to_string());
+    if !config.config_map().contains_key("queued.max.messages.kbytes") {
+        // Per partition; librdkafka's default of 64 MiB makes a worker with many partitions and a lag run out of memory.
+        config.set("queued.max.messages.kbytes", "8192");
+    }
+    Ok(config)
+}
+
+/// Runs a blocking librdkafka call off the async threads.
+pub(super) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T, KafkaError> {
+    tokio::task::spawn_blocking(call).await.map_err(|_| KafkaError::Closed)
+}

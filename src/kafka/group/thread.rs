@@ -1,0 +1,247 @@
+//! The thread that polls librdkafka for one member of a group.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::{mpsc, oneshot};
+
+use super::shared::{Shared, Stage};
+use super::{Assigned, Committed, GroupEvent, GroupOptions};
+use crate::kafka::client::{client_error, log_line};
+use crate::kafka::error::KafkaError;
+use crate::kafka::record::ConsumedRecord;
+
+/// Longest wait in one poll: how soon a word from the async side is heeded.
+const POLL: Duration = Duration::from_millis(20);
+/// How long a full channel merely holds the thread up, before partitions are paused (which costs fetching anew).
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Longest wait for one answer about offsets.
+const LOOK_UP: Duration = Duration::from_secs(5);
+/// Pause between look-ups that failed.
+const LOOK_UP_AGAIN: Duration = Duration::from_millis(500);
+/// On revoke, longest wait for commits that are under way.
+const COMMITS_END: Duration = Duration::from_secs(5);
+
+/// librdkafka's callbacks for one member. They run on its thread, in the middle of a poll.
+pub(super) struct GroupContext {
+    shared: Arc<Shared>,
+    events: mpsc::UnboundedSender<GroupEvent>,
+    release_budget: Duration,
+}
+
+impl GroupContext {
+    fn send(&self, event: GroupEvent) {
+        // The receiver is gone only when the member is being closed.
+        drop(self.events.send(event));
+    }
+
+    fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
+        let numbers: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
+        // Where to start is looked up outside the callback; until then nothing may be fetched. Any offset will do, and
+        // this one needs no commit to exist.
+        let result = partitions
+            .set_all_offsets(Offset::Beginning)
+            .and_then(|()| consumer.incremental_assign(partitions))
+            .and_then(|()| if numbers.is_empty() { Ok(()) } else { consumer.pause(partitions) });
+        if let Err(error) = result {
+            self.send(GroupEvent::Error(KafkaError::ConsumerFatal(error.to_string())));
+            return;
+        }
+        self.shared.assign(numbers);
+    }
+
+    fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        let numbers: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
+        let lost = consumer.assignment_lost();
+        for (partition, epoch) in self.shared.leave(&numbers) {
+            self.send(GroupEvent::Revoked { partition, epoch, lost });
+        }
+        let waits = !lost && !self.shared.is_closing() && !self.release_budget.is_zero();
+        let budget = if waits { self.release_budget } else { COMMITS_END };
+        if !self.shared.forget(&numbers, budget, waits) {
+            tracing::warn!(partitions = ?numbers, ?budget, "partitions are let go with work unfinished");
+        }
+        if let Err(error) = consumer.incremental_unassign(partitions) {
+            self.send(GroupEvent::Error(KafkaError::ConsumerFatal(error.to_string())));
+        }
+    }
+}
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        client_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assigned(consumer, partitions);
+        } else {
+            self.revoked(consumer, partitions);
+        }
+    }
+}
+
+/// Makes the member and starts its thread, which ends after [`Shared::close`].
+pub(super) fn start(
+    config: &ClientConfig,
+    options: GroupOptions,
+    shared: Arc<Shared>,
+    events: mpsc::UnboundedSender<GroupEvent>,
+    end: oneshot::Sender<()>,
+) -> Result<Weak<BaseConsumer<GroupContext>>, KafkaError> {
+    let context = GroupContext { shared, events, release_budget: options.release_budget };
+    let consumer: BaseConsumer<GroupContext> =
+        config.create_with_context(context).map_err(|error| KafkaError::Client(error.to_string()))?;
+    consumer.subscribe(&[&options.topic]).map_err(|error| KafkaError::Client(error.to_string()))?;
+    let consumer = Arc::new(consumer);
+    let weak = Arc::downgrade(&consumer);
+    std::thread::Builder::new()
+        .name("kafka-consumer".to_owned())
+        .spawn(move || {
+            Poller { consumer, options, look_up_after: Instant::now(), paused: Vec::new() }.run();
+            // By now the consumer has left the group.
+            let _nobody_waits = end.send(());
+        })
+        .map_err(|error| KafkaError::Client(format!("cannot start a thread: {error}")))?;
+    Ok(weak)
+}
+
+struct Poller {
+    consumer: Arc<BaseConsumer<GroupContext>>,
+    options: GroupOptions,
+    look_up_after: Instant,
+    /// Partitions that were paused because the channel was full.
+    paused: Vec<i32>,
+}
+
+impl Poller {
+    fn run(mut self) {
+        while !self.shared().is_closing() {
+            self.look_up();
+            self.start_reading();
+            self.mind_the_gate();
+            match self.consumer.poll(POLL) {
+                None => {}
+                Some(Ok(message)) => self.deliver(&message),
+                Some(Err(error)) => self.consumer.context().send(GroupEvent::Error(KafkaError::consumed(&error))),
+            }
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.consumer.context().shared
+    }
+
+    fn list(&self, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.options.topic, partition);
+        }
+        list
+    }
+
+    fn deliver(&self, message: &BorrowedMessage<'_>) {
+        let record = ConsumedRecord::copy(message);
+        if let Some(epoch) = self.shared().read(message.partition(), message.offset()) {
+            self.shared().queued(record.size());
+            self.consumer.context().send(GroupEvent::Record { epoch, record });
+        }
+    }
+
+    /// Asks for committed offsets and watermarks of partitions that are new, and announces them.
+    fn look_up(&mut self) {
+        let new = self.shared().partitions(|stage| stage == Stage::LookUp);
+        if new.is_empty() || Instant::now() < self.look_up_after {
+            return;
+        }
+        if let Err(error) = self.try_look_up(&new) {
+            self.look_up_after = Instant::now() + LOOK_UP_AGAIN;
+            self.consumer.context().send(GroupEvent::Error(error));
+        }
+    }
+
+    fn try_look_up(&self, new: &[(i32, u64, Stage)]) -> Result<(), KafkaError> {
+        let topic = &self.options.topic;
+        let asked = self.list(new.iter().map(|(partition, ..)| *partition));
+        let committed = self
+            .consumer
+            .committed_offsets(asked, LOOK_UP)
+            .map_err(|error| KafkaError::query(format!("committed offsets of `{topic}`"), &error))?;
+        for (partition, epoch, _) in new {
+            let what = || format!("offsets of partition {partition} of `{topic}`");
+            let element = committed.find_partition(topic, *partition);
+            let committed = match element {
+                Some(element) => {
+                    element.error().map_err(|error| KafkaError::query(what(), &error))?;
+                    match element.offset() {
+                        Offset::Offset(offset) => Some(Committed { offset, metadata: element.metadata().to_owned() }),
+                        _ => None,
+                    }
+                }
+                None => None,
+            };
+            let (low_watermark, high_watermark) = self
+                .consumer
+                .fetch_watermarks(topic, *partition, LOOK_UP)
+                .map_err(|error| KafkaError::query(what(), &error))?;
+            let assigned = Assigned { partition: *partition, epoch: *epoch, committed, low_watermark, high_watermark };
+            let stage = if self.options.wait_for_start { Stage::Announced } else { Stage::StartAt(assigned.start()) };
+            self.shared().set_stage(*partition, stage);
+            self.consumer.context().send(GroupEvent::Assigned(assigned));
+        }
+        Ok(())
+    }
+
+    /// Moves partitions to where they were told to start, and lets them flow.
+    fn start_reading(&mut self) {
+        for (partition, _, stage) in self.shared().partitions(|stage| matches!(stage, Stage::StartAt(_))) {
+            let Stage::StartAt(offset) = stage else { continue };
+            // It fails while librdkafka is still about to take the partition up: the next round tries again.
+            if let Err(error) = self.consumer.seek(&self.options.topic, partition, Offset::Offset(offset), LOOK_UP) {
+                tracing::debug!(partition, offset, %error, "the partition cannot be moved yet");
+                continue;
+            }
+            self.shared().set_stage(partition, Stage::Reading { next: offset });
+            if !self.paused.is_empty() {
+                self.paused.push(partition);
+            } else if let Err(error) = self.consumer.resume(&self.list([partition])) {
+                self.consumer.context().send(GroupEvent::Error(KafkaError::Consume(error.to_string())));
+                self.shared().set_stage(partition, stage);
+            }
+        }
+    }
+
+    /// Holds the thread up while the channel is full, and pauses partitions when that lasts.
+    fn mind_the_gate(&mut self) {
+        if self.paused.is_empty() {
+            if self.shared().wait_for_room(PATIENCE) {
+                return;
+            }
+            let reading = self.shared().partitions(|stage| matches!(stage, Stage::Reading { .. }));
+            let reading: Vec<i32> = reading.into_iter().map(|(partition, ..)| partition).collect();
+            if self.consumer.pause(&self.list(reading.iter().copied())).is_ok() {
+                self.paused = reading;
+            }
+        } else if self.shared().has_room() {
+            let reading = self.shared().partitions(|stage| matches!(stage, Stage::Reading { .. }));
+            let still_ours = |partition: &i32| reading.iter().any(|(ours, ..)| ours == partition);
+            let resumed = self.list(self.paused.iter().copied().filter(still_ours));
+            if resumed.count() == 0 || self.consumer.resume(&resumed).is_ok() {
+                self.paused.clear();
+            }
+        }
+    }
+}

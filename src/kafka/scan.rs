@@ -1,0 +1,249 @@
+//! Looking at topics from outside: whole topics, tails, watermarks and committed offsets, without joining a group.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use super::client::{self, Cluster, LogContext, QUERY_TIMEOUT, blocking};
+use super::error::KafkaError;
+use super::group::Committed;
+use super::record::ConsumedRecord;
+use super::settings::Settings;
+
+/// A scan that reads nothing for so long is given up.
+const STALLED: Duration = Duration::from_secs(30);
+/// Records that may wait to be taken.
+const AHEAD: usize = 1000;
+
+impl rdkafka::consumer::ConsumerContext for LogContext {}
+
+/// Oldest and next offset of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watermarks {
+    /// The partition.
+    pub partition: i32,
+    /// Oldest offset that the log holds.
+    pub low: i64,
+    /// The offset that the next record will get.
+    pub high: i64,
+}
+
+/// How much of a topic is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanExtent {
+    /// From the oldest record to what was the newest when the scan began; then the stream ends.
+    Everything,
+    /// From the oldest record, and on for ever.
+    FromBeginning,
+    /// What is written from now on, for ever.
+    FromEnd,
+}
+
+/// Records of a topic, in the order of offsets within each partition. Dropping it ends the reading.
+#[derive(Debug)]
+pub struct RecordStream {
+    records: mpsc::Receiver<Result<ConsumedRecord, KafkaError>>,
+}
+
+impl RecordStream {
+    /// Begins to read a topic.
+    ///
+    /// # Errors
+    /// Wrong settings, a topic that does not exist, no answer from the cluster.
+    pub async fn open(
+        settings: &Settings,
+        cluster: Cluster,
+        topic: &str,
+        extent: ScanExtent,
+    ) -> Result<Self, KafkaError> {
+        let mut config = client::consumer(settings, cluster)?;
+        // librdkafka assigns nothing without a group name; this one is never joined and never committed to.
+        config.set("group.id", format!("{}.reader", settings.group_id)).set("enable.partition.eof", "true");
+        let topic = topic.to_owned();
+        let (sender, records) = mpsc::channel(AHEAD);
+        let scan = blocking(move || Scan::begin(&config, &topic, extent)).await??;
+        std::thread::Builder::new()
+            .name("kafka-scan".to_owned())
+            .spawn(move || scan.run(&sender))
+            .map_err(|error| KafkaError::Client(format!("cannot start a thread: {error}")))?;
+        Ok(Self { records })
+    }
+
+    /// The next record; `None` at the end. After an error the stream ends.
+    pub async fn next(&mut self) -> Option<Result<ConsumedRecord, KafkaError>> {
+        self.records.recv().await
+    }
+}
+
+/// Every record that a topic holds, in the order of partition and offset. For topics that fit in memory.
+///
+/// # Errors
+/// As for [`RecordStream`].
+pub async fn read_all(settings: &Settings, cluster: Cluster, topic: &str) -> Result<Vec<ConsumedRecord>, KafkaError> {
+    let mut stream = RecordStream::open(settings, cluster, topic, ScanExtent::Everything).await?;
+    let mut records = Vec::new();
+    while let Some(record) = stream.next().await {
+        records.push(record?);
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(records)
+}
+
+/// Watermarks of every partition of a topic.
+///
+/// # Errors
+/// A topic that does not exist, no answer from the cluster.
+pub async fn watermarks(settings: &Settings, cluster: Cluster, topic: &str) -> Result<Vec<Watermarks>, KafkaError> {
+    let config = client::consumer(settings, cluster)?;
+    let topic = topic.to_owned();
+    blocking(move || ask_watermarks(&make(&config)?, &config, &topic)).await?
+}
+
+/// What a group has committed on a topic, by partition; partitions without a commit are left out.
+///
+/// # Errors
+/// A topic that does not exist, no answer from the cluster.
+pub async fn committed(
+    settings: &Settings,
+    cluster: Cluster,
+    group_id: &str,
+    topic: &str,
+) -> Result<BTreeMap<i32, Committed>, KafkaError> {
+    let mut config = client::consumer(settings, cluster)?;
+    config.set("group.id", group_id);
+    let topic = topic.to_owned();
+    blocking(move || {
+        let consumer = make(&config)?;
+        let mut asked = TopicPartitionList::new();
+        for partition in partitions(&consumer, &config, &topic)? {
+            asked.add_partition(&topic, partition);
+        }
+        let what = || format!("offsets that the group committed on `{topic}`");
+        let answer =
+            consumer.committed_offsets(asked, QUERY_TIMEOUT).map_err(|error| KafkaError::query(what(), &error))?;
+        let mut committed = BTreeMap::new();
+        for element in answer.elements() {
+            element.error().map_err(|error| KafkaError::query(what(), &error))?;
+            if let Offset::Offset(offset) = element.offset() {
+                committed.insert(element.partition(), Committed { offset, metadata: element.metadata().to_owned() });
+            }
+        }
+        Ok(committed)
+    })
+    .await?
+}
+
+fn make(config: &ClientConfig) -> Result<BaseConsumer<LogContext>, KafkaError> {
+    config.create_with_context(LogContext).map_err(|error| KafkaError::Client(error.to_string()))
+}
+
+/// Numbers of the partitions of a topic.
+pub(super) fn partitions(
+    consumer: &BaseConsumer<LogContext>,
+    config: &ClientConfig,
+    topic: &str,
+) -> Result<Vec<i32>, KafkaError> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), QUERY_TIMEOUT)
+        .map_err(|error| KafkaError::query(format!("partitions of `{topic}`"), &error))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+    let partitions: Vec<i32> =
+        found.map_or_else(Vec::new, |found| found.partitions().iter().map(|partition| partition.id()).collect());
+    if partitions.is_empty() {
+        return Err(KafkaError::TopicMissing {
+            topic: topic.to_owned(),
+            bootstrap_servers: config.get("bootstrap.servers").unwrap_or_default().to_owned(),
+        });
+    }
+    Ok(partitions)
+}
+
+fn ask_watermarks(
+    consumer: &BaseConsumer<LogContext>,
+    config: &ClientConfig,
+    topic: &str,
+) -> Result<Vec<Watermarks>, KafkaError> {
+    let mut found = Vec::new();
+    for partition in partitions(consumer, config, topic)? {
+        let (low, high) = consumer
+            .fetch_watermarks(topic, partition, QUERY_TIMEOUT)
+            .map_err(|error| KafkaError::query(format!("watermarks of partition {partition} of `{topic}`"), &error))?;
+        found.push(Watermarks { partition, low, high });
+    }
+    found.sort_by_key(|watermarks| watermarks.partition);
+    Ok(found)
+}
+
+struct Scan {
+    consumer: BaseConsumer<LogContext>,
+    /// Where each partition ends, for a scan that ends.
+    open: Option<BTreeMap<i32, i64>>,
+}
+
+impl Scan {
+    fn begin(config: &ClientConfig, topic: &str, extent: ScanExtent) -> Result<Self, KafkaError> {
+        let consumer = make(config)?;
+        let watermarks = ask_watermarks(&consumer, config, topic)?;
+        let mut assignment = TopicPartitionList::new();
+        for Watermarks { partition, low, high } in &watermarks {
+            let start = if extent == ScanExtent::FromEnd { *high } else { *low };
+            assignment
+                .add_partition_offset(topic, *partition, Offset::Offset(start))
+                .map_err(|error| KafkaError::Consume(error.to_string()))?;
+        }
+        consumer.assign(&assignment).map_err(|error| KafkaError::Consume(error.to_string()))?;
+        let open = (extent == ScanExtent::Everything).then(|| {
+            watermarks
+                .iter()
+                .filter(|marks| marks.low < marks.high)
+                .map(|marks| (marks.partition, marks.high))
+                .collect()
+        });
+        Ok(Self { consumer, open })
+    }
+
+    fn run(mut self, sender: &mpsc::Sender<Result<ConsumedRecord, KafkaError>>) {
+        let mut last_progress = Instant::now();
+        while !sender.is_closed() && self.open.as_ref().is_none_or(|open| !open.is_empty()) {
+            match self.consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => {
+                    last_progress = Instant::now();
+                    let record = ConsumedRecord::copy(&message);
+                    let end = self.open.as_mut().map(|open| (open.get(&record.partition).copied(), open));
+                    if let Some((end, open)) = end {
+                        let Some(end) = end.filter(|end| record.offset < *end) else {
+                            open.remove(&record.partition);
+                            continue;
+                        };
+                        if record.offset + 1 >= end {
+                            open.remove(&record.partition);
+                        }
+                    }
+                    if sender.blocking_send(Ok(record)).is_err() {
+                        return;
+                    }
+                }
+                // The last offsets before the end may hold no record (transaction markers, compaction).
+                Some(Err(ClientError::PartitionEOF(partition))) => {
+                    if let Some(open) = &mut self.open {
+                        open.remove(&partition);
+                    }
+                }
+                Some(Err(error)) => match KafkaError::consumed(&error) {
+                    KafkaError::Consume(reason) => tracing::warn!(reason, "reading a topic met trouble and goes on"),
+                    error => return drop(sender.blocking_send(Err(error))),
+                },
+                None => {}
+            }
+            if self.open.is_some() && last_progress.elapsed() > STALLED {
+                let error = KafkaError::TimedOut { what: "reading a topic".to_owned(), seconds: STALLED.as_secs() };
+                return drop(sender.blocking_send(Err(error)));
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The Kafka room against a broker.
+
+mod ledger;
