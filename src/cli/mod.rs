@@ -1,1 +1,4 @@
-//! The cli room.
+//! One file per command; the only room that prints.
+
+pub mod rules_check;
+pub mod rules_explain;
