@@ -1,0 +1,138 @@
+//! `rules check`: is this rule set sound, and do its own tests pass?
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::rules::{Diagnostic, DiagnosticLevel, RuleSet, TestResult};
+
+/// Arguments of `rules check`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RulesCheckArgs {
+    /// Folder of rule files (*.yml, *.yaml), or one file.
+    #[arg(value_name = "DIR", default_value = "rules")]
+    pub dir: PathBuf,
+    /// Treat warnings as errors.
+    #[arg(long)]
+    pub deny_warnings: bool,
+}
+
+/// What the check found.
+#[derive(Debug, Clone, Serialize)]
+pub struct RulesCheckReport {
+    /// Whether the set can be deployed: no errors, all tests passed, and no warnings where they are denied.
+    pub ok: bool,
+    /// The hash that names the set; `None` where it is refused.
+    pub ruleset: Option<String>,
+    /// Rules in the set, building blocks included.
+    pub rules: usize,
+    /// Rules with a response.
+    pub responding_rules: usize,
+    /// Rules that have expired, as `title (expired after date)`.
+    pub expired: Vec<String>,
+    /// Rules that respond and carry no test.
+    pub untested: Vec<String>,
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How each test went.
+    pub tests: Vec<TestResult>,
+}
+
+impl RulesCheckReport {
+    /// 0 fine, 3 the set is refused, 5 a test failed.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match (self.ok, self.tests.iter().any(|test| !test.passed)) {
+            (true, _) => 0,
+            (false, true) => 5,
+            (false, false) => 3,
+        }
+    }
+}
+
+/// Checks a folder. `now` only tells which rules have expired.
+#[must_use]
+pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
+    let rules = match RuleSet::load_dir(&args.dir) {
+        Ok(rules) => rules,
+        Err(errors) => {
+            return RulesCheckReport {
+                ok: false,
+                ruleset: None,
+                rules: 0,
+                responding_rules: 0,
+                expired: Vec::new(),
+                untested: Vec::new(),
+                diagnostics: errors.diagnostics,
+                tests: Vec::new(),
+            };
+        }
+    };
+    let tests = rules.run_tests();
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let responding: Vec<_> = rules.rules().iter().filter_map(|rule| Some((rule, rule.response.as_ref()?))).collect();
+    let diagnostics = rules.warnings().to_vec();
+    RulesCheckReport {
+        ok: tests.iter().all(|test| test.passed) && !(args.deny_warnings && !diagnostics.is_empty()),
+        ruleset: Some(rules.hash().to_owned()),
+        rules: rules.rules().len(),
+        responding_rules: responding.len(),
+        expired: responding
+            .iter()
+            .filter_map(|(rule, response)| Some((rule, response.expires.filter(|date| *date < today)?)))
+            .map(|(rule, date)| format!("{} (expired after {date})", rule.title))
+            .collect(),
+        untested: responding.iter().filter(|(rule, _)| rule.tests == 0).map(|(rule, _)| rule.title.clone()).collect(),
+        diagnostics,
+        tests,
+    }
+}
+
+/// The report for people.
+#[must_use]
+pub fn render_text(report: &RulesCheckReport) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail: the results are dropped by name.
+    for finding in &report.diagnostics {
+        let _ignored = writeln!(text, "{finding}\n");
+    }
+    for test in report.tests.iter().filter(|test| !test.passed) {
+        let _ignored =
+            writeln!(text, "test failed: {}\n  --> {}:{}\n  {}\n", test.test, test.file, test.line, failure(test));
+    }
+    for rule in &report.expired {
+        let _ignored = writeln!(text, "note: this rule no longer matches: {rule}");
+    }
+    for rule in &report.untested {
+        let _ignored = writeln!(text, "note: this rule has no tests: {rule}");
+    }
+    let failed = report.tests.iter().filter(|test| !test.passed).count();
+    let _ignored = match &report.ruleset {
+        None => {
+            let errors = report.diagnostics.iter().filter(|finding| finding.level == DiagnosticLevel::Error).count();
+            writeln!(text, "refused: {errors} error{}", if errors == 1 { "" } else { "s" })
+        }
+        Some(hash) => writeln!(
+            text,
+            "{}: rule set {hash}, {} rules ({} with a response), {} of {} tests passed, {} warnings",
+            if report.ok { "ok" } else { "not ok" },
+            report.rules,
+            report.responding_rules,
+            report.tests.len() - failed,
+            report.tests.len(),
+            report.diagnostics.len()
+        ),
+    };
+    text
+}
+
+fn failure(test: &TestResult) -> String {
+    use crate::rules::Expectation;
+    match (&test.problem, test.expect) {
+        (Some(problem), _) => problem.clone(),
+        (None, Expectation::Scan) => "expected a scan, and the rule does not match".to_owned(),
+        (None, Expectation::None) => "expected no scan, and the rule matches".to_owned(),
+    }
+}

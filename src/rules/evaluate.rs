@@ -1,0 +1,132 @@
+//! What a rule set says about one alert and one device, and the tests that rules carry.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::decision::{Decision, Mode, RuleLimit, RuleMatch, ScanDecision, ScanType};
+use super::document::Rule;
+use super::field::Facts;
+use super::response::Response;
+use super::rule_set::RuleSet;
+use super::rule_test::Expectation;
+use super::template;
+use crate::alert::{Alert, Device};
+
+/// The answer of a rule set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evaluation {
+    /// What follows.
+    pub decision: Decision,
+    /// Every rule that matched, in the order of ids. Building blocks and expired rules never match.
+    pub matches: Vec<RuleMatch>,
+}
+
+/// How one test of a rule went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TestResult {
+    /// The rule.
+    pub rule_id: String,
+    /// The test's name.
+    pub test: String,
+    /// The file it stands in.
+    pub file: String,
+    /// The line it starts on.
+    pub line: u32,
+    /// What the test expects.
+    pub expect: Expectation,
+    /// Whether the rule did so.
+    pub passed: bool,
+    /// What went wrong beside the match, for example a comment that could not be rendered.
+    pub problem: Option<String>,
+}
+
+impl RuleSet {
+    /// Decides about one alert and one of its devices. Pure: the same arguments always give the same answer; `now` only
+    /// tells which rules have expired.
+    #[must_use]
+    pub fn evaluate(&self, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
+        let facts = Facts::gather(&self.fields, alert, device);
+        let matched: Vec<(&Rule, &Response)> = self
+            .rules
+            .iter()
+            .filter_map(|rule| Some((rule, rule.response_at(now)?)))
+            .filter(|(rule, _)| rule.holds(&facts))
+            .collect();
+        let matches = matched
+            .iter()
+            .map(|(rule, response)| RuleMatch {
+                rule_id: rule.id.clone(),
+                title: rule.title.clone(),
+                mode: response.mode,
+            })
+            .collect();
+        Evaluation { decision: self.merge(&matched, alert, device), matches }
+    }
+
+    /// Live matches shape the response; only where there is none do the shadow matches shape a shadow response.
+    fn merge(&self, matched: &[(&Rule, &Response)], alert: &Alert, device: &Device) -> Decision {
+        let mode = matched.iter().map(|(_, response)| response.mode).max().unwrap_or(Mode::Shadow);
+        let shaping: Vec<(&Rule, &Response)> =
+            matched.iter().copied().filter(|(_, response)| response.mode == mode).collect();
+        let winner = shaping.iter().max_by_key(|(rule, response)| (response.priority, Reverse(&rule.id)));
+        let Some((winner, winning)) = winner.copied() else { return Decision::NoRule };
+        let comment = match self.comment(winner, alert, device) {
+            Ok(comment) => comment,
+            Err(problem) => {
+                return Decision::EvaluationError {
+                    rule_ids: vec![winner.id.clone()],
+                    detail: format!("the comment of rule {} cannot be rendered: {problem}", winner.id),
+                };
+            }
+        };
+        let others = matched.iter().filter(|(rule, _)| rule.id != winner.id).map(|(rule, _)| rule.id.clone());
+        Decision::Scan(ScanDecision {
+            scan_type: shaping.iter().map(|(_, response)| response.scan).max().unwrap_or(ScanType::Quick),
+            comment,
+            priority: winning.priority,
+            cooldown: shaping.iter().map(|(_, response)| response.cooldown).max().unwrap_or(Duration::ZERO),
+            max_alert_age: shaping.iter().map(|(_, response)| response.max_alert_age).min().unwrap_or(Duration::ZERO),
+            mode,
+            rule_ids: std::iter::once(winner.id.clone()).chain(others).collect(),
+            limits: shaping.iter().filter_map(|(rule, response)| limit(rule, response)).collect(),
+        })
+    }
+
+    fn comment(&self, rule: &Rule, alert: &Alert, device: &Device) -> Result<String, String> {
+        let template = self.comments.get_template(&rule.id).map_err(|error| error.to_string())?;
+        template::render(&template, alert, device, rule.facts())
+    }
+
+    /// Runs the tests that rules carry, in the order of rules. A test looks at its own rule alone, whatever the rule's
+    /// mode and expiry: a rule set must not begin to fail on a certain day.
+    #[must_use]
+    pub fn run_tests(&self) -> Vec<TestResult> {
+        self.rules.iter().flat_map(|rule| rule.tests.iter().map(|test| self.run_test(rule, test))).collect()
+    }
+
+    fn run_test(&self, rule: &Rule, test: &super::rule_test::RuleTest) -> TestResult {
+        let matching =
+            test.alert.devices.iter().find(|device| rule.holds(&Facts::gather(&self.fields, &test.alert, device)));
+        let problem = match matching {
+            Some(device) if rule.response.is_some() => self.comment(rule, &test.alert, device).err(),
+            _ => None,
+        };
+        TestResult {
+            rule_id: rule.id.clone(),
+            test: test.name.clone(),
+            file: rule.file.clone(),
+            line: test.line,
+            expect: test.expect,
+            passed: matching.is_some() == (test.expect == Expectation::Scan) && problem.is_none(),
+            problem,
+        }
+    }
+}
+
+fn limit(rule: &Rule, response: &Response) -> Option<RuleLimit> {
+    let (devices, per_seconds) = response.limit?;
+    Some(RuleLimit { rule_id: rule.id.clone(), devices, per_seconds })
+}

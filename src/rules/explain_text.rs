@@ -1,0 +1,136 @@
+//! An explanation as people read it in a terminal.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use super::decision::{Decision, Mode};
+use super::explain::{Explanation, FieldExplanation, RuleExplanation, SelectionExplanation, Wants};
+
+/// Longest value shown, in characters.
+const MAX_SHOWN: usize = 80;
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let device = self
+            .device
+            .as_deref()
+            .map_or_else(|| "no known device".to_owned(), |name| format!("device {}", plain(name)));
+        writeln!(f, "alert {}, {device}, rule set {}", plain(&self.alert_id), self.ruleset)?;
+        write_decision(f, &self.evaluation.decision)?;
+        let (matched, others): (Vec<_>, Vec<_>) = self.rules.iter().partition(|rule| rule.matched);
+        for rule in matched.into_iter().chain(others) {
+            writeln!(f)?;
+            write_rule(f, rule)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
+    match decision {
+        Decision::Scan(scan) => {
+            let mode = if scan.mode == Mode::Live { "" } else { " (shadow: recorded, not sent)" };
+            writeln!(f, "decision: {} scan{mode}", scan.scan_type)?;
+            writeln!(f, "  comment: {}", scan.comment)?;
+            writeln!(
+                f,
+                "  priority {}, cooldown {}, alert at most {} old",
+                scan.priority,
+                duration(scan.cooldown),
+                duration(scan.max_alert_age)
+            )?;
+            for limit in &scan.limits {
+                let per = duration(Duration::from_secs(limit.per_seconds));
+                writeln!(f, "  at most {} devices per {per} by rule {}", limit.devices, limit.rule_id)?;
+            }
+            writeln!(f, "  rules: {}", scan.rule_ids.join(", "))
+        }
+        Decision::NoRule => writeln!(f, "decision: no scan, because no rule matches"),
+        Decision::Filtered => writeln!(f, "decision: no scan, because an exception takes every match back"),
+        Decision::EvaluationError { detail, .. } => writeln!(f, "decision: error: {detail}"),
+    }
+}
+
+fn write_rule(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result {
+    let verdict = match (&rule.expired, rule.matched, rule.condition_held) {
+        (Some(date), ..) => format!("expired after {date}"),
+        (None, true, _) => "matches".to_owned(),
+        (None, false, true) => "holds, but has no response".to_owned(),
+        (None, false, false) => "does not match".to_owned(),
+    };
+    writeln!(f, "rule \"{}\" {verdict}", rule.title)?;
+    writeln!(f, "  {} ({}:{})", rule.rule_id, rule.file, rule.line)?;
+    writeln!(f, "  condition: {}: {}", rule.condition, holds(rule.condition_held))?;
+    for selection in &rule.selections {
+        write_selection(f, selection)?;
+    }
+    match &rule.response {
+        Some(response) => writeln!(
+            f,
+            "  response: {} scan, {}, priority {}",
+            response.scan,
+            response.mode.as_str(),
+            response.priority
+        ),
+        None => Ok(()),
+    }
+}
+
+fn write_selection(f: &mut fmt::Formatter<'_>, selection: &SelectionExplanation) -> fmt::Result {
+    writeln!(f, "  {}: {}", selection.name, holds(selection.held))?;
+    let several = selection.alternatives.len() > 1;
+    for (number, alternative) in selection.alternatives.iter().enumerate() {
+        if several {
+            writeln!(f, "    alternative {}: {}", number + 1, holds(alternative.held))?;
+        }
+        for test in &alternative.tests {
+            let indent = if several { "      " } else { "    " };
+            writeln!(f, "{indent}{}", line(test))?;
+        }
+    }
+    Ok(())
+}
+
+fn line(test: &FieldExplanation) -> String {
+    let mut line = format!("{} {}", if test.held { "yes" } else { "no " }, test.field);
+    let saw = match &test.saw {
+        None => "nothing".to_owned(),
+        Some(values) if values.is_empty() => "an empty list".to_owned(),
+        Some(values) => values.iter().map(|value| format!("\"{}\"", plain(value))).collect::<Vec<_>>().join(", "),
+    };
+    let patterns = test.patterns.iter().map(|each| {
+        let mark = if test.patterns.len() > 1 && each.held { " (found)" } else { "" };
+        format!("{}{mark}", plain(&each.pattern))
+    });
+    let patterns = patterns.collect::<Vec<_>>().join(", ");
+    let wants = match test.wants {
+        Wants::Any if test.patterns.len() == 1 => "",
+        Wants::Any => "any of ",
+        Wants::All => "all of ",
+        Wants::None if test.patterns.len() == 1 => "not ",
+        Wants::None => "none of ",
+        Wants::NotAll => "not all of ",
+    };
+    // Writing to a string cannot fail.
+    let _ignored: fmt::Result = write!(line, ": alert says {saw}; rule wants {wants}{patterns}");
+    line
+}
+
+const fn holds(held: bool) -> &'static str {
+    if held { "holds" } else { "does not hold" }
+}
+
+/// An alert's text must not steer a terminal, nor fill it.
+fn plain(text: &str) -> String {
+    let mut shown: String =
+        text.chars().take(MAX_SHOWN).map(|character| if character.is_control() { ' ' } else { character }).collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn duration(duration: Duration) -> String {
+    jiff::SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
+}
