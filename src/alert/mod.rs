@@ -20,6 +20,9 @@ mod path;
 mod recognise;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use contract::AlertContract;
 pub use decode::{Decoded, decode};
 pub use error::{DecodeError, DecodeReason, Position};

@@ -125,6 +125,8 @@ impl Printer<'_> {
 
     fn record(&mut self, bytes: &[u8], line: u64) -> io::Result<()> {
         self.summary.records += 1;
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         match decode(bytes, self.options) {
             Ok(decoded) => decoded.iter().try_for_each(|decoded| self.alert(&decoded.alert)),
             Err(error) => {
@@ -211,14 +213,12 @@ impl<'a> Line<'a> {
 /// Reads a line with its end, at most a little more than `most` bytes of it; the rest of a longer one is thrown away.
 fn read_line(input: &mut dyn BufRead, most: usize, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
-    // Two bytes more: a line end that does not count, and one that makes the decoder say `too_large`.
-    let room = u64::try_from(most.saturating_add(2)).unwrap_or(u64::MAX);
+    // Three bytes more: a line end of two, which does not count, and one that makes the decoder say `too_large`.
+    let room = u64::try_from(most.saturating_add(3)).unwrap_or(u64::MAX);
     if Read::take(&mut *input, room).read_until(b'\n', line)? == 0 {
         return Ok(false);
     }
-    if line.last() == Some(&b'\n') {
-        line.pop();
-    } else {
+    if line.last() != Some(&b'\n') {
         input.skip_until(b'\n')?;
     }
     Ok(true)
@@ -240,3 +240,7 @@ fn is_unfinished(text: &[u8]) -> bool {
 fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! Tests that cross rooms: one module per promise or room, one binary for all.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alert_docs;
 mod kafka;
 mod schemas;
 mod support;

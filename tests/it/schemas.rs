@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use alert_responder::alert::{DecodeOptions, decode};
+use alert_responder::alert::{DecodeOptions, DecodeReason, decode};
 use alert_responder::cli::schemas;
-use alert_responder::event::{EventBody, ScanEvent};
+use alert_responder::event::{DeadLetterReason, EventBody, ScanEvent};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -126,4 +126,11 @@ fn an_unknown_field_of_an_event_fails_the_schema() {
         value["trace"] = "x".into();
         assert!(!validator.is_valid(&value), "the schema takes a stranger in {}", path.display());
     }
+}
+
+#[test]
+fn the_decoders_reasons_are_those_of_the_dead_letters() {
+    let decoder: Vec<&str> = DecodeReason::ALL.iter().map(|reason| reason.code()).collect();
+    let dead_letters: Vec<&str> = DeadLetterReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(decoder, dead_letters);
 }
