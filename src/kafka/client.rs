@@ -105,6 +105,8 @@ pub(super) fn producer(settings: &Settings, cluster: Cluster) -> Result<ClientCo
         .set("acks", "all")
         .set("message.timeout.ms", settings.delivery_timeout.as_millis().to_string())
         .set("linger.ms", "1")
+        // Dead letters may be as large as the brokers take; they say so when it is too much.
+        .set("message.max.bytes", "8388608")
         // Bounded memory: 64 MiB or 50,000 records wait at most.
         .set("queue.buffering.max.kbytes", "65536")
         .set("queue.buffering.max.messages", "50000")
@@ -126,7 +128,9 @@ pub(super) fn group_consumer(
         .set("session.timeout.ms", session.to_string())
         .set("heartbeat.interval.ms", (session / 10).clamp(100, 3000).to_string())
         .set("max.poll.interval.ms", (session * 2).max(300_000).to_string())
-        .set("partition.assignment.strategy", "cooperative-sticky");
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        // Where the lag comes from.
+        .set("statistics.interval.ms", "5000");
     Ok(config)
 }
 

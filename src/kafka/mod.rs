@@ -3,6 +3,7 @@
 //! The only room that names `rdkafka`. It knows what a ledger record is and nothing of what it means.
 
 mod admin;
+mod alerts;
 mod client;
 mod dead_letters;
 mod embedded;
@@ -10,11 +11,15 @@ mod error;
 mod group;
 mod ledger;
 mod producer;
+mod progress;
+#[cfg(test)]
+mod progress_tests;
 mod record;
 mod scan;
 mod settings;
 
 pub use admin::{TopicsReport, ensure_topics};
+pub use alerts::{AlertsConsumer, AlertsInput, Commit};
 pub use client::Cluster;
 pub use dead_letters::{DeadLetter, MAX_DETAIL, dead_letter_headers};
 pub use embedded::EmbeddedBroker;
@@ -22,6 +27,7 @@ pub use error::KafkaError;
 pub use group::{Assigned, Committed, MAX_COMMIT_METADATA};
 pub use ledger::{LedgerConsumer, LedgerInput, LedgerRecord, LedgerWriter, cloud_event_headers};
 pub use producer::Delivery;
+pub use progress::{CommitPoint, Progress, RecordOutcomes, Tally};
 pub use record::ConsumedRecord;
 pub use scan::{RecordStream, ScanExtent, Watermarks, committed, read_all, watermarks};
 pub use settings::{ClusterSettings, LedgerSettings, Settings};

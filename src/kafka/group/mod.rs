@@ -8,6 +8,7 @@
 mod shared;
 mod thread;
 
+use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
-use self::shared::Shared;
+use self::shared::{CommitGuard, Shared};
 use self::thread::GroupContext;
+use super::alerts::Commit;
 use super::client::{QUERY_TIMEOUT, blocking};
 use super::error::KafkaError;
 use super::record::ConsumedRecord;
@@ -68,6 +70,8 @@ impl Assigned {
     }
 }
 
+type PreparedCommit = (Arc<BaseConsumer<GroupContext>>, TopicPartitionList, Vec<CommitGuard>, Commit);
+
 /// What happens to a member.
 #[derive(Debug)]
 pub(super) enum GroupEvent {
@@ -79,8 +83,11 @@ pub(super) enum GroupEvent {
     /// `lost`: the group has already given the partition away; commits will fail.
     Revoked {
         partition: i32,
-        epoch: u64,
         lost: bool,
+    },
+    HighWatermark {
+        partition: i32,
+        offset: i64,
     },
     Error(KafkaError),
 }
@@ -99,13 +106,31 @@ pub(super) struct GroupOptions {
     pub(super) queue_bytes: usize,
 }
 
+/// Where the thread puts what it has: records wait apart, so that a revocation is heard while they do.
+#[derive(Debug, Clone)]
+pub(super) struct Senders {
+    control: mpsc::UnboundedSender<GroupEvent>,
+    records: mpsc::UnboundedSender<GroupEvent>,
+}
+
+impl Senders {
+    fn send(&self, event: GroupEvent) {
+        let sender = if matches!(event, GroupEvent::Record { .. }) { &self.records } else { &self.control };
+        // The receiver is gone only when the member is being closed.
+        drop(sender.send(event));
+    }
+}
+
 /// The async side of a member.
 #[derive(Debug)]
 pub(super) struct GroupConsumer {
     topic: String,
     shared: Arc<Shared>,
     consumer: Weak<BaseConsumer<GroupContext>>,
-    events: mpsc::UnboundedReceiver<GroupEvent>,
+    control: mpsc::UnboundedReceiver<GroupEvent>,
+    records: mpsc::UnboundedReceiver<GroupEvent>,
+    /// A record that was taken and has to wait for the control events before it.
+    held: Option<GroupEvent>,
     ended: Option<oneshot::Receiver<()>>,
 }
 
@@ -113,40 +138,55 @@ impl GroupConsumer {
     pub(super) fn join(config: &ClientConfig, options: GroupOptions) -> Result<Self, KafkaError> {
         let topic = options.topic.clone();
         let shared = Arc::new(Shared::new(&options));
-        let (sender, events) = mpsc::unbounded_channel();
+        let (send_control, control) = mpsc::unbounded_channel();
+        let (send_record, records) = mpsc::unbounded_channel();
+        let senders = Senders { control: send_control, records: send_record };
         let (end, ended) = oneshot::channel();
-        let consumer = thread::start(config, options, Arc::clone(&shared), sender, end)?;
-        Ok(Self { topic, shared, consumer, events, ended: Some(ended) })
+        let consumer = thread::start(config, options, Arc::clone(&shared), senders, end)?;
+        Ok(Self { topic, shared, consumer, control, records, held: None, ended: Some(ended) })
     }
 
-    /// The next event. Records of a partition that is no longer ours, or not in this epoch, are left out. Safe to cancel.
+    /// The next event, control events first. Records of a partition that is no longer ours, or not in this epoch, are left
+    /// out. Safe to cancel. `None` when the thread has ended.
     pub(super) async fn next(&mut self) -> Option<GroupEvent> {
         loop {
-            let event = self.events.recv().await?;
-            if let Some(event) = self.admit(event) {
+            if let Some(event) = self.try_next() {
                 return Some(event);
             }
+            // Both channels were empty just now.
+            tokio::select! {
+                biased;
+                event = self.control.recv() => return event,
+                record = self.records.recv() => self.held = Some(record?),
+            }
         }
+    }
+
+    /// The next event that is not a record. Safe to cancel.
+    pub(super) async fn next_control(&mut self) -> Option<GroupEvent> {
+        self.control.recv().await
     }
 
     /// The next event, if there is one already.
     pub(super) fn try_next(&mut self) -> Option<GroupEvent> {
         loop {
-            let event = self.events.try_recv().ok()?;
-            if let Some(event) = self.admit(event) {
+            // A record was sent after the assignment that it belongs to. Looking for control events only once a record is in
+            // hand makes sure that they are handed out in that order.
+            if self.held.is_none() {
+                self.held = self.records.try_recv().ok();
+            }
+            if let Ok(event) = self.control.try_recv() {
                 return Some(event);
             }
-        }
-    }
-
-    fn admit(&self, event: GroupEvent) -> Option<GroupEvent> {
-        if let GroupEvent::Record { epoch, record } = &event {
-            self.shared.took(record.size());
-            if !self.shared.is_reading(record.partition, *epoch) {
-                return None;
+            let event = self.held.take()?;
+            if let GroupEvent::Record { epoch, record } = &event {
+                self.shared.took(record.size());
+                if !self.shared.is_reading(record.partition, *epoch) {
+                    continue;
+                }
             }
+            return Some(event);
         }
-        Some(event)
     }
 
     /// Starts to read a partition at an offset, once [`GroupEvent::Assigned`] was seen for it.
@@ -163,26 +203,38 @@ impl GroupConsumer {
         self.shared.epoch(partition).is_some()
     }
 
-    /// Commits the next offset to read. A revoke in progress waits for it, so that it never lands after the partition has
+    /// Commits offsets in one request. A revoke in progress waits for it, so that it never lands after the partition has
     /// gone to somebody else.
-    pub(super) async fn commit(&self, partition: i32, offset: i64, metadata: &str) -> Result<(), KafkaError> {
-        if metadata.len() > MAX_COMMIT_METADATA {
-            return Err(KafkaError::MetadataTooLarge { size: metadata.len(), limit: MAX_COMMIT_METADATA });
+    pub(super) fn commit(&self, commits: Vec<Commit>) -> impl Future<Output = Result<(), KafkaError>> + Send + use<> {
+        let prepared = self.prepare(commits);
+        async move {
+            let (consumer, offsets, guards, first) = prepared?;
+            blocking(move || {
+                let result = consumer.commit(&offsets, CommitMode::Sync);
+                drop(guards);
+                result.map_err(|error| KafkaError::commit(first.partition, first.offset, &error))
+            })
+            .await?
         }
+    }
+
+    fn prepare(&self, commits: Vec<Commit>) -> Result<PreparedCommit, KafkaError> {
         let mut offsets = TopicPartitionList::new();
-        let mut element = offsets.add_partition(&self.topic, partition);
-        element.set_offset(Offset::Offset(offset)).map_err(|error| KafkaError::commit(partition, offset, &error))?;
-        element.set_metadata(metadata);
-        let Some(guard) = Shared::begin_commit(&self.shared, partition) else {
-            return Err(KafkaError::NotAssigned { partition });
-        };
-        let consumer = self.consumer.upgrade().ok_or(KafkaError::Closed)?;
-        blocking(move || {
-            let result = consumer.commit(&offsets, CommitMode::Sync);
-            drop(guard);
-            result.map_err(|error| KafkaError::commit(partition, offset, &error))
-        })
-        .await?
+        let mut guards = Vec::with_capacity(commits.len());
+        for Commit { partition, offset, metadata } in &commits {
+            if metadata.len() > MAX_COMMIT_METADATA {
+                return Err(KafkaError::MetadataTooLarge { size: metadata.len(), limit: MAX_COMMIT_METADATA });
+            }
+            let mut element = offsets.add_partition(&self.topic, *partition);
+            element
+                .set_offset(Offset::Offset(*offset))
+                .map_err(|error| KafkaError::commit(*partition, *offset, &error))?;
+            element.set_metadata(metadata);
+            let guard = Shared::begin_commit(&self.shared, *partition);
+            guards.push(guard.ok_or(KafkaError::NotAssigned { partition: *partition })?);
+        }
+        let first = commits.into_iter().next().ok_or(KafkaError::Closed)?;
+        Ok((self.consumer.upgrade().ok_or(KafkaError::Closed)?, offsets, guards, first))
     }
 
     /// Oldest and next offset of a partition, asked of its broker.

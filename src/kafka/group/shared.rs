@@ -173,8 +173,8 @@ impl Shared {
         }
     }
 
-    /// Marks partitions as being taken away; those that had been announced, with their epochs.
-    pub(super) fn leave(&self, partitions: &[i32]) -> Vec<(i32, u64)> {
+    /// Marks partitions as being taken away; those that had been announced.
+    pub(super) fn leave(&self, partitions: &[i32]) -> Vec<i32> {
         let mut state = self.state();
         let mut announced = Vec::new();
         for partition in partitions {
@@ -183,7 +183,7 @@ impl Shared {
                 if slot.stage == Stage::LookUp {
                     slot.released = true;
                 } else {
-                    announced.push((*partition, slot.epoch));
+                    announced.push(*partition);
                 }
             }
         }

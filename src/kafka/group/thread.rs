@@ -8,12 +8,13 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::shared::{Shared, Stage};
-use super::{Assigned, Committed, GroupEvent, GroupOptions};
+use super::{Assigned, Committed, GroupEvent, GroupOptions, Senders};
 use crate::kafka::client::{client_error, log_line};
 use crate::kafka::error::KafkaError;
 use crate::kafka::record::ConsumedRecord;
@@ -32,14 +33,13 @@ const COMMITS_END: Duration = Duration::from_secs(5);
 /// librdkafka's callbacks for one member. They run on its thread, in the middle of a poll.
 pub(super) struct GroupContext {
     shared: Arc<Shared>,
-    events: mpsc::UnboundedSender<GroupEvent>,
+    events: Senders,
     release_budget: Duration,
 }
 
 impl GroupContext {
     fn send(&self, event: GroupEvent) {
-        // The receiver is gone only when the member is being closed.
-        drop(self.events.send(event));
+        self.events.send(event);
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
@@ -60,8 +60,8 @@ impl GroupContext {
     fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         let numbers: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
         let lost = consumer.assignment_lost();
-        for (partition, epoch) in self.shared.leave(&numbers) {
-            self.send(GroupEvent::Revoked { partition, epoch, lost });
+        for partition in self.shared.leave(&numbers) {
+            self.send(GroupEvent::Revoked { partition, lost });
         }
         let waits = !lost && !self.shared.is_closing() && !self.release_budget.is_zero();
         let budget = if waits { self.release_budget } else { COMMITS_END };
@@ -82,6 +82,13 @@ impl ClientContext for GroupContext {
     fn error(&self, error: ClientError, reason: &str) {
         client_error(&error, reason);
     }
+
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        for partition in partitions.filter(|partition| partition.ls_offset >= 0 && partition.desired) {
+            self.send(GroupEvent::HighWatermark { partition: partition.partition, offset: partition.ls_offset });
+        }
+    }
 }
 
 impl ConsumerContext for GroupContext {
@@ -99,7 +106,7 @@ pub(super) fn start(
     config: &ClientConfig,
     options: GroupOptions,
     shared: Arc<Shared>,
-    events: mpsc::UnboundedSender<GroupEvent>,
+    events: Senders,
     end: oneshot::Sender<()>,
 ) -> Result<Weak<BaseConsumer<GroupContext>>, KafkaError> {
     let context = GroupContext { shared, events, release_budget: options.release_budget };

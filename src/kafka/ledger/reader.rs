@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::{EventError, ScanEvent};
+use crate::kafka::alerts::Commit;
 use crate::kafka::client::{self, Cluster};
 use crate::kafka::error::KafkaError;
 use crate::kafka::group::{Assigned, GroupConsumer, GroupEvent, GroupOptions};
@@ -50,6 +51,13 @@ pub enum LedgerInput {
         /// Whether it was taken without asking: this member had been silent for too long.
         lost: bool,
     },
+    /// The offset that the next record of a partition will get, told every few seconds.
+    HighWatermark {
+        /// The partition.
+        partition: i32,
+        /// The offset.
+        offset: i64,
+    },
     /// Trouble. [`KafkaError::OffsetOutOfRange`] and [`KafkaError::ConsumerFatal`] end the reading: close the consumer and
     /// decide. After anything else the consumer goes on by itself.
     Error(KafkaError),
@@ -85,7 +93,8 @@ impl LedgerConsumer {
         match self.group.next().await {
             Some(GroupEvent::Assigned(assigned)) => LedgerInput::Assigned(assigned),
             Some(GroupEvent::Record { record, .. }) => LedgerInput::Record(record.into()),
-            Some(GroupEvent::Revoked { partition, lost, .. }) => LedgerInput::Revoked { partition, lost },
+            Some(GroupEvent::Revoked { partition, lost }) => LedgerInput::Revoked { partition, lost },
+            Some(GroupEvent::HighWatermark { partition, offset }) => LedgerInput::HighWatermark { partition, offset },
             Some(GroupEvent::Error(error)) => LedgerInput::Error(error),
             None => LedgerInput::Error(KafkaError::ConsumerFatal("its thread has ended".to_owned())),
         }
@@ -111,7 +120,7 @@ impl LedgerConsumer {
     /// # Errors
     /// [`KafkaError::NotAssigned`], [`KafkaError::Commit`], [`KafkaError::MetadataTooLarge`].
     pub async fn commit(&self, partition: i32, offset: i64, metadata: &str) -> Result<(), KafkaError> {
-        self.group.commit(partition, offset, metadata).await
+        self.group.commit(vec![Commit { partition, offset, metadata: metadata.to_owned() }]).await
     }
 
     /// Oldest and next offset of a partition, asked of its broker.
