@@ -36,6 +36,8 @@ pub(super) fn rows(keys: &[Key], settings: &impl Serialize, places: &BTreeMap<St
                 // A secret never gets into the serialised settings: only its origin tells whether it is set.
                 None | Some(Value::Null) if key.secret && place.is_some() => Value::String(REDACTED.to_owned()),
                 Some(value) if key.secret && !value.is_null() => Value::String(REDACTED.to_owned()),
+                // A map of files names secrets and holds none.
+                value if key.path.ends_with("_files") => value.cloned().unwrap_or_default(),
                 value => value.map_or(Value::Null, redact),
             };
             let (origin, place) = match place {

@@ -1,7 +1,5 @@
 //! `docs/configuration.md`, generated: key, variable, type, default and meaning of everything that can be set.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use super::schema::{Key, keys, properties, resolve};
@@ -44,18 +42,15 @@ pub(super) fn markdown(schema: &Value) -> String {
 }
 
 fn section<'k>(page: &mut String, title: &str, meaning: &str, keys: impl Iterator<Item = &'k Key>) {
-    let mut add = |text: std::fmt::Arguments<'_>| {
-        // Writing into a String cannot fail.
-        let _: std::fmt::Result = page.write_fmt(text);
-    };
-    add(format_args!("\n## {title}\n"));
+    let mut add = |text: String| page.push_str(&text);
+    add(format!("\n## {title}\n"));
     if !meaning.is_empty() {
-        add(format_args!("\n{}\n", one_line(meaning)));
+        add(format!("\n{}\n", one_line(meaning)));
     }
     for key in keys {
         let default = key.default.as_ref().filter(|default| !default.is_null());
         let default = default.map_or_else(|| "not set".to_owned(), |default| format!("`{default}`"));
-        add(format_args!(
+        add(format!(
             "\n### `{}`\n\n{}\n\n- Variable: `{}`\n- Type: {}{}\n- Default: {default}\n",
             key.path,
             one_line(&key.meaning),
