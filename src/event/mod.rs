@@ -7,6 +7,7 @@ mod body;
 mod outcome;
 mod record;
 
+pub use crate::alert::Format;
 pub use crate::rules::{Mode, RuleLimit, ScanType};
 pub use body::{
     Accepted, Action, AlertRef, AttemptFailed, AttemptResult, Carried, Claim, Control, ControlAction, DeviceRef,

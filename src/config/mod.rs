@@ -1,0 +1,156 @@
+//! Configuration: defaults, then a YAML file, then the environment, checked as a whole.
+//!
+//! Each room defines its own settings (default, unit, meaning); this room composes them, knows where every value came from,
+//! and reports every fault at once with its place. Every key of the file is also an environment variable:
+//! `kafka.bootstrap_servers` is `ALERT_RESPONDER__KAFKA__BOOTSTRAP_SERVERS`.
+
+mod check;
+mod environment;
+mod error;
+mod layers;
+mod pending;
+mod print;
+mod reference;
+mod schema;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+// Wired when the rooms meet: `use crate::<room>::Settings as <Room>Settings;` in place of each, then `pending.rs` goes.
+use crate::rules::Mode;
+use crate::telemetry::Settings as TelemetrySettings;
+use pending::AlertSettings;
+use pending::DefenderSettings;
+use pending::KafkaSettings;
+use pending::SchedulerSettings;
+use pending::WorkerSettings;
+
+pub use error::{ConfigError, ConfigErrors, Place, Position};
+pub use print::Row;
+pub use schema::{ENVIRONMENT_PREFIX, Key};
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "alert-responder configuration")]
+pub struct Config {
+    /// `shadow` decides and records but never calls the API; `live` presses the button for rules that are live. Default: `shadow`.
+    pub mode: Mode,
+    /// The kill switch: `true` stops every call to the API; requests wait and nothing is lost. Default: `false`.
+    pub halted: bool,
+    /// The brokers and topics.
+    pub kafka: KafkaSettings,
+    /// What the alerts topic may hold.
+    pub alerts: AlertSettings,
+    /// Where the rules are.
+    pub rules: RulesSettings,
+    /// Microsoft Defender for Endpoint: tenant, credentials, hosts.
+    pub defender: DefenderSettings,
+    /// Quotas, cooldowns, protections and deadlines.
+    pub scheduler: SchedulerSettings,
+    /// Metrics, health endpoints and logs.
+    pub telemetry: TelemetrySettings,
+    /// Start and stop of the worker.
+    pub worker: WorkerSettings,
+}
+
+/// Where the rules are.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RulesSettings {
+    /// Directory that is read for rule documents (`*.yml`, `*.yaml`), sub-directories included. Default: `rules`.
+    pub directory: PathBuf,
+}
+
+impl Default for RulesSettings {
+    fn default() -> Self {
+        Self { directory: PathBuf::from("rules") }
+    }
+}
+
+impl RulesSettings {
+    fn validate(&self) -> Vec<String> {
+        let empty = self.directory.as_os_str().is_empty();
+        empty.then(|| "directory is empty; name the directory that holds the rules".to_owned()).into_iter().collect()
+    }
+}
+
+impl layers::Sections for Config {
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let sections = [
+            ("kafka", self.kafka.validate()),
+            ("alerts", self.alerts.validate()),
+            ("rules", self.rules.validate()),
+            ("defender", self.defender.validate()),
+            ("scheduler", self.scheduler.validate()),
+            ("telemetry", self.telemetry.validate()),
+            ("worker", self.worker.validate()),
+        ];
+        sections.into_iter().flat_map(|(name, faults)| faults.into_iter().map(move |fault| (name, fault))).collect()
+    }
+}
+
+/// A configuration that passed every check, and where its values came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// The place of every value that is not a default, by dotted path; items of lists as `path[0]`.
+    pub origins: BTreeMap<String, Place>,
+}
+
+impl Config {
+    /// Reads and checks a configuration. The environment is given as a map, so that tests need no process of their own.
+    ///
+    /// # Errors
+    /// Every fault at once, each with file, line and column or the variable's name, and with its mend.
+    pub fn load(path: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Loaded, ConfigErrors> {
+        layers::load(path, environment).map(|(config, origins)| Loaded { config, origins })
+    }
+
+    /// The JSON Schema of the configuration file (draft-07, which editors read).
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        schema::json_schema::<Self>()
+    }
+
+    /// Every key that can be set, in order of the schema.
+    #[must_use]
+    pub fn keys() -> Vec<Key> {
+        schema::keys(&Self::schema())
+    }
+
+    /// `docs/configuration.md`, generated from the documentation of the settings types.
+    #[must_use]
+    pub fn reference() -> String {
+        reference::markdown(&Self::schema())
+    }
+}
+
+impl Loaded {
+    /// Every key with its value and its origin. Secrets are redacted.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        print::rows(&Config::keys(), &self.config, &self.origins)
+    }
+
+    /// Keys that name a file which cannot be read, with the reason. Not a fault of the configuration as such: it may be
+    /// checked on a machine that does not hold the secrets.
+    #[must_use]
+    pub fn unreadable_files(&self) -> Vec<String> {
+        let values = serde_json::to_value(&self.config).unwrap_or_default();
+        let keys = Config::keys();
+        let files = keys.iter().filter(|key| key.path.ends_with("_file"));
+        let named =
+            files.filter_map(|key| Some((&key.path, print::value_at(&values, &key.path)?.as_str()?.to_owned())));
+        let tried = named.map(|(key, path)| (key, std::fs::File::open(&path), path));
+        tried.filter_map(|(key, opened, path)| Some(format!("{key}: cannot read {path}: {}", opened.err()?))).collect()
+    }
+}
