@@ -8,7 +8,6 @@ mod check;
 mod environment;
 mod error;
 mod layers;
-mod pending;
 mod print;
 mod reference;
 mod schema;
@@ -23,14 +22,13 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-// Wired when the rooms meet: `use crate::<room>::Settings as <Room>Settings;` in place of each, then `pending.rs` goes.
+use crate::alert::Settings as AlertSettings;
+use crate::defender::Settings as DefenderSettings;
+use crate::kafka::Settings as KafkaSettings;
 use crate::rules::Mode;
+use crate::scheduler::Settings as SchedulerSettings;
 use crate::telemetry::Settings as TelemetrySettings;
-use pending::AlertSettings;
-use pending::DefenderSettings;
-use pending::KafkaSettings;
-use pending::SchedulerSettings;
-use pending::WorkerSettings;
+use crate::worker::Settings as WorkerSettings;
 
 pub use error::{ConfigError, ConfigErrors, Place, Position};
 pub use print::Row;

@@ -14,5 +14,5 @@ pub use body::{
     EventBody, Failed, Finished, FinishedStatus, Genesis, Intent, Joined, Requested, ResolvedBy, Shadowed, Suppressed,
     WithdrawReason, Withdrawn,
 };
-pub use outcome::{DeadLetterReason, FailedReason, Outcome, SkippedReason, SuppressedReason};
+pub use outcome::{DeadLetterReason, FailedReason, Outcome, PriorityClass, SkippedReason, SuppressedReason};
 pub use record::{EventError, MIN_READER, SCHEMA_VERSION, ScanEvent};

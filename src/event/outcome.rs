@@ -181,3 +181,30 @@ impl Outcome {
             .chain(DeadLetterReason::ALL.iter().map(|reason| Self::DeadLettered(*reason)))
     }
 }
+
+closed_list! {
+    /// Priorities in four classes, as metrics group them: a label must come from a closed list.
+    PriorityClass {
+        /// 90 to 100.
+        Critical = "critical",
+        /// 70 to 89.
+        High = "high",
+        /// 40 to 69.
+        Medium = "medium",
+        /// 0 to 39.
+        Low = "low",
+    }
+}
+
+impl PriorityClass {
+    /// The class of a priority (0 to 100).
+    #[must_use]
+    pub const fn of(priority: u8) -> Self {
+        match priority {
+            90.. => Self::Critical,
+            70..=89 => Self::High,
+            40..=69 => Self::Medium,
+            0..=39 => Self::Low,
+        }
+    }
+}

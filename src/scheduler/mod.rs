@@ -32,7 +32,7 @@ pub use fold::Applied;
 pub use protection::{ProtectedDevices, Protection, Protector};
 pub use quota::{ReadBudget, Remaining};
 pub use settings::{BlastRadiusSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings};
-pub use snapshot::{PriorityClass, Snapshot};
+pub use snapshot::Snapshot;
 pub use state::{MEMORY, Phase, RADIUS_MEMORY, State};
 
 use crate::event::{EventBody, Mode, ScanEvent};

@@ -8,46 +8,7 @@ use super::Scheduler;
 use super::local::CallState;
 use super::quota::Remaining;
 use super::state::{Phase, after};
-
-/// Priorities as metrics group them; a label must come from a closed list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PriorityClass {
-    /// Below 40.
-    Low,
-    /// 40 to 69.
-    Normal,
-    /// 70 to 89.
-    High,
-    /// 90 and above.
-    Critical,
-}
-
-impl PriorityClass {
-    /// Every class, lowest first.
-    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Critical];
-
-    /// The class of a priority.
-    #[must_use]
-    pub const fn of(priority: u8) -> Self {
-        match priority {
-            0..=39 => Self::Low,
-            40..=69 => Self::Normal,
-            70..=89 => Self::High,
-            _ => Self::Critical,
-        }
-    }
-
-    /// The label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-}
+use crate::event::PriorityClass;
 
 /// What metrics show of the scheduler at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,7 +47,8 @@ impl Scheduler {
     /// Measures the structures; proportional to their size, meant for once a second or less often.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let mut queue = PriorityClass::ALL.map(|class| (class, 0_usize));
+        let mut queue = [PriorityClass::Critical, PriorityClass::High, PriorityClass::Medium, PriorityClass::Low]
+            .map(|class| (class, 0_usize));
         let mut oldest = now;
         for device in self.state.devices.values().filter(|device| !device.queued.is_empty()) {
             let waiting = device.queued.iter().filter_map(|id| self.state.requests.get(id));

@@ -92,29 +92,38 @@ impl Accounts {
                     metrics.attempt(ScanAttempt::Joined);
                 }
                 tracing::info!(
-                    scan_id = body.scan_id, device = body.device.id, requests = body.request_ids.len(),
+                    scan_id = body.scan_id,
+                    device = body.device.id,
+                    requests = body.request_ids.len(),
                     "Requests joined a running scan."
                 );
             }
             EventBody::Shadowed(body) => {
                 metrics.outcome(Outcome::Shadowed, count(&body.request_ids));
                 tracing::info!(
-                    device = body.device.id, scan_type = body.scan_type.as_str(), comment = body.comment,
+                    device = body.device.id,
+                    scan_type = body.scan_type.as_str(),
+                    comment = body.comment,
                     "A scan would have been started; the rule or the worker is in shadow."
                 );
             }
             EventBody::Suppressed(body) => {
                 metrics.outcome(Outcome::Suppressed(body.reason), count(&body.request_ids));
                 tracing::debug!(
-                    device = body.device.id, reason = body.reason.as_str(), detail = body.detail,
+                    device = body.device.id,
+                    reason = body.reason.as_str(),
+                    detail = body.detail,
                     "Requests were held back."
                 );
             }
             EventBody::Failed(body) => {
                 metrics.outcome(Outcome::Failed(body.reason), count(&body.request_ids));
                 tracing::warn!(
-                    scan_id = body.scan_id, device = body.device.id, reason = body.reason.as_str(),
-                    detail = body.detail, "A request for a scan failed."
+                    scan_id = body.scan_id,
+                    device = body.device.id,
+                    reason = body.reason.as_str(),
+                    detail = body.detail,
+                    "A request for a scan failed."
                 );
             }
             EventBody::Finished(body) => {
@@ -123,7 +132,9 @@ impl Accounts {
                 metrics.outcome(failed.unwrap_or(Outcome::Joined), count(&body.joined_request_ids));
                 metrics.finished(body.scan_type, body.status, elapsed(before.open_since));
                 tracing::info!(
-                    scan_id = body.scan_id, device = body.device.id, status = body.status.as_str(),
+                    scan_id = body.scan_id,
+                    device = body.device.id,
+                    status = body.status.as_str(),
                     "A scan ended."
                 );
             }

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::defender::{Client, DefenderError, LeaveBy, MachineAction, NotSent, Refusal as Refused, ScanAnswer, ScanRequest};
+use crate::defender::{
+    Client, DefenderError, LeaveBy, MachineAction, NotSent, Refusal as Refused, ScanAnswer, ScanRequest,
+};
 use crate::event::{AttemptResult, ScanType};
 use crate::scheduler::{Call, DeviceFacts, ReadReply, Refusal, Reply, ScanReply, SeenAction};
 use crate::telemetry::{ApiResult, Endpoint, Metrics};
@@ -58,7 +60,7 @@ impl Caller {
             Call::Cancel { action_id } => {
                 let began = Instant::now();
                 let cancelled = self.client.cancel(&action_id, "Not ended before its deadline").await;
-                self.metrics.api_request(Endpoint::Cancel, read_result(&cancelled), began.elapsed());
+                self.metrics.api_request(Endpoint::CancelAction, read_result(&cancelled), began.elapsed());
                 if let Err(error) = cancelled {
                     tracing::warn!(action_id, %error, "A scan past its deadline could not be cancelled.");
                 }

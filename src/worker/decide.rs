@@ -117,13 +117,13 @@ impl Decider {
                 return;
             }
             Decision::EvaluationError { rule_ids, detail } => {
-                let device = device_ref(device.unwrap_or(&nameless), "");
+                let device = device_ref(alert.format, device.unwrap_or(&nameless), "");
                 decision.failed.push(self.failed(record, index, alert, device, &rule_ids, detail, now));
                 return;
             }
             Decision::Scan(scan) => scan,
         };
-        match device_of(device) {
+        match device_of(alert.format, device) {
             Ok(device) => decision.requested.push(self.requested(record, index, alert, device, scan, now)),
             Err(reason) => decision.skipped.push(reason),
         }
@@ -209,10 +209,10 @@ impl Decider {
 }
 
 /// The device to scan, or why there is none.
-fn device_of(device: Option<&Device>) -> Result<DeviceRef, SkippedReason> {
+fn device_of(format: Format, device: Option<&Device>) -> Result<DeviceRef, SkippedReason> {
     let device = device.ok_or(SkippedReason::NoDevice)?;
     match &device.id {
-        Some(id) if is_machine_id(&id.to_lowercase()) => Ok(device_ref(device, &id.to_lowercase())),
+        Some(id) if is_machine_id(&id.to_lowercase()) => Ok(device_ref(format, device, &id.to_lowercase())),
         Some(_) => Err(SkippedReason::BadDeviceId),
         // A name or an address is no identity: several devices can share it.
         None if device.name.is_some() || !device.ip.is_empty() => Err(SkippedReason::AmbiguousDevice),
@@ -220,8 +220,11 @@ fn device_of(device: Option<&Device>) -> Result<DeviceRef, SkippedReason> {
     }
 }
 
-fn device_ref(device: &Device, id: &str) -> DeviceRef {
-    DeviceRef { id: id.to_owned(), name: device.name.clone(), group: device.group.clone(), tags: device.tags.clone() }
+fn device_ref(format: Format, device: &Device, id: &str) -> DeviceRef {
+    // Tags of Graph evidence are those of the evidence: they need not be all that the machine carries, so a protection
+    // must not take them for the whole.
+    let tags = device.tags.clone().filter(|_| format == Format::AlertResponder);
+    DeviceRef { id: id.to_owned(), name: device.name.clone(), group: device.group.clone(), tags }
 }
 
 /// The trace id of a W3C `traceparent`.

@@ -120,8 +120,16 @@ impl Running {
                         tracing::info!(lost, "The ledger's partition was handed to another replica.");
                         self.dispatch.metrics.rebalance();
                         self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
+                        self.dispatch.metrics.ledger_partition_lost(&self.dispatch.kafka.ledger_topic, partition);
                         self.assigned = None;
                         self.claim_again = None;
+                    }
+                }
+                LedgerInput::HighWatermark { partition, offset } => {
+                    if let Some(lane) = self.lane.as_ref().filter(|_| partition == self.dispatch.context.partition) {
+                        let lag = u64::try_from(offset.saturating_sub(lane.end())).unwrap_or(0);
+                        let topic = &self.dispatch.kafka.ledger_topic;
+                        self.dispatch.metrics.set_consumer_lag(topic, partition, lag);
                     }
                 }
                 LedgerInput::Error(error @ (KafkaError::ConsumerFatal(_) | KafkaError::OffsetOutOfRange(_))) => {

@@ -108,8 +108,7 @@ impl Lane {
         };
         if assigned.high_watermark == 0 {
             let log_id = uuid::Uuid::new_v4().simple().to_string();
-            let genesis =
-                Genesis { log_id, partition: lane.context.partition, partitions: lane.context.partitions };
+            let genesis = Genesis { log_id, partition: lane.context.partition, partitions: lane.context.partitions };
             lane.append(now, genesis.into());
         }
         let body = Claim { claim, owner: lane.context.owner.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
@@ -259,6 +258,11 @@ impl Lane {
         self.stop.is_none() && self.scheduler.is_owner()
     }
 
+    /// Offset behind the last record that was folded.
+    pub(crate) const fn end(&self) -> i64 {
+        self.end
+    }
+
     /// Whether every record handed over is acknowledged and read back.
     pub(crate) fn is_settled(&self) -> bool {
         self.deliveries.is_empty() && self.waiting.is_empty() && self.scheduler.outstanding() == 0
@@ -282,8 +286,7 @@ impl Lane {
         let settings = &self.context.scheduler;
         let radius = settings.blast_radius.per.max(self.context.accounts.longest_rule_window);
         let oldest = self.scheduler.state().oldest_needed(now, settings.quota.hour_window, radius, self.end);
-        let metadata =
-            PositionMetadata { v: 1, claim: self.claims.in_force_at(oldest), log_id: self.log_id.clone() };
+        let metadata = PositionMetadata { v: 1, claim: self.claims.in_force_at(oldest), log_id: self.log_id.clone() };
         Some((oldest, metadata.to_text()))
     }
 }

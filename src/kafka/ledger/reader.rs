@@ -90,14 +90,12 @@ impl LedgerConsumer {
 
     /// What happens next. Waits for ever when nothing does. Safe to cancel.
     pub async fn next(&mut self) -> LedgerInput {
-        match self.group.next().await {
-            Some(GroupEvent::Assigned(assigned)) => LedgerInput::Assigned(assigned),
-            Some(GroupEvent::Record { record, .. }) => LedgerInput::Record(record.into()),
-            Some(GroupEvent::Revoked { partition, lost }) => LedgerInput::Revoked { partition, lost },
-            Some(GroupEvent::HighWatermark { partition, offset }) => LedgerInput::HighWatermark { partition, offset },
-            Some(GroupEvent::Error(error)) => LedgerInput::Error(error),
-            None => LedgerInput::Error(KafkaError::ConsumerFatal("its thread has ended".to_owned())),
-        }
+        input(self.group.next().await)
+    }
+
+    /// What has already happened, if anything.
+    pub fn try_next(&mut self) -> Option<LedgerInput> {
+        self.group.try_next().map(|event| input(Some(event)))
     }
 
     /// Starts to read an assigned partition at an offset; see [`Assigned::start`] and [`Assigned::is_out_of_range`]. May be
@@ -134,5 +132,16 @@ impl LedgerConsumer {
     /// Leaves the group and waits until that is done, at most for `budget`. Dropping leaves it too, without waiting.
     pub async fn close(self, budget: Duration) {
         self.group.close(budget).await;
+    }
+}
+
+fn input(event: Option<GroupEvent>) -> LedgerInput {
+    match event {
+        Some(GroupEvent::Assigned(assigned)) => LedgerInput::Assigned(assigned),
+        Some(GroupEvent::Record { record, .. }) => LedgerInput::Record(record.into()),
+        Some(GroupEvent::Revoked { partition, lost }) => LedgerInput::Revoked { partition, lost },
+        Some(GroupEvent::HighWatermark { partition, offset }) => LedgerInput::HighWatermark { partition, offset },
+        Some(GroupEvent::Error(error)) => LedgerInput::Error(error),
+        None => LedgerInput::Error(KafkaError::ConsumerFatal("its thread has ended".to_owned())),
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::event::{AttemptResult, WithdrawReason};
 
+pub use crate::event::PriorityClass;
+
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -34,6 +36,8 @@ labels! {
         ListActions = "list_actions",
         /// A look-up of a machine.
         Machine = "machine",
+        /// Cancelling a machine action.
+        CancelAction = "cancel_action",
     }
 }
 
@@ -80,33 +84,6 @@ labels! {
         Loaded = "loaded",
         /// It has errors; the old one stays.
         Rejected = "rejected",
-    }
-}
-
-labels! {
-    /// Priorities in four classes: 90 and above, 70 and above, 40 and above, and the rest.
-    PriorityClass {
-        /// 90 to 100.
-        Critical = "critical",
-        /// 70 to 89.
-        High = "high",
-        /// 40 to 69.
-        Medium = "medium",
-        /// 0 to 39.
-        Low = "low",
-    }
-}
-
-impl PriorityClass {
-    /// The class of a priority (0 to 100).
-    #[must_use]
-    pub const fn of(priority: u8) -> Self {
-        match priority {
-            90.. => Self::Critical,
-            70..=89 => Self::High,
-            40..=69 => Self::Medium,
-            0..=39 => Self::Low,
-        }
     }
 }
 
