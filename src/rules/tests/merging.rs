@@ -168,3 +168,9 @@ fn an_explanation_agrees_with_the_evaluation_and_says_what_was_seen() {
         assert!(shown.contains(line), "{line}\n---\n{shown}");
     }
 }
+
+#[test]
+fn a_rule_set_can_be_shared_between_tasks() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<RuleSet>();
+}
