@@ -75,7 +75,7 @@ pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
     let responding: Vec<_> = rules.rules().iter().filter_map(|rule| Some((rule, rule.response.as_ref()?))).collect();
     let diagnostics = rules.warnings().to_vec();
     RulesCheckReport {
-        ok: tests.iter().all(|test| test.passed) && !(args.deny_warnings && !diagnostics.is_empty()),
+        ok: tests.iter().all(|test| test.passed) && (diagnostics.is_empty() || !args.deny_warnings),
         ruleset: Some(rules.hash().to_owned()),
         rules: rules.rules().len(),
         responding_rules: responding.len(),
@@ -116,7 +116,7 @@ pub fn render_text(report: &RulesCheckReport) -> String {
         }
         Some(hash) => writeln!(
             text,
-            "{}: rule set {hash}, {} rules ({} with a response), {} of {} tests passed, {} warnings",
+            "{}: rule set {hash}, rules {}, with a response {}, tests passed {} of {}, warnings {}",
             if report.ok { "ok" } else { "not ok" },
             report.rules,
             report.responding_rules,
@@ -136,3 +136,7 @@ fn failure(test: &TestResult) -> String {
         (None, Expectation::None) => "expected no scan, and the rule matches".to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

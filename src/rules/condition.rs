@@ -182,7 +182,7 @@ impl Compiler<'_, '_, '_> {
             Quantifier::Count(count) => usize::try_from(*count).unwrap_or(usize::MAX),
         };
         if wanted == 0 || wanted > indexes.len() {
-            let message = format!("`{quantifier} of {written}`: there are {} such selections", indexes.len());
+            let message = format!("`{quantifier} of {written}` makes no sense with only {} such", indexes.len());
             return problem(Code::InvalidCondition, message);
         }
         for index in &indexes {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How much of the device is scanned; the words of the API (reference §1.1). Ordered: `Full` covers `Quick`.
+/// How much of the device is scanned; the words of the API (Microsoft's page on runAntiVirusScan).
+/// Ordered: `Full` covers `Quick`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ScanType {
     /// Quick scan.
@@ -82,7 +83,7 @@ pub struct RuleLimit {
     pub per_seconds: u64,
 }
 
-/// The response that follows from all rules that matched (DESIGN §3): the strongest scan type of the live matches, the
+/// The response that follows from all rules that matched: the strongest scan type of the live matches, the
 /// highest priority and its comment (ties by rule id), the longest cooldown, the shortest age limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ScanDecision {

@@ -232,11 +232,25 @@ fn substring(
 }
 
 fn text_pattern(anchor: Anchor, cased: bool, text: &str, node: &Node, report: &mut Report<'_>) -> Option<PatternKind> {
+    warn_of_escaped_wildcard(text, node, report);
     match TextShape::compile(text, anchor, cased) {
         Ok(shape) => Some(PatternKind::Text { cased, shape }),
         Err(_) => {
             report.error(Code::InvalidRegex, node.span, "this pattern with wildcards is too large");
             None
+        }
+    }
+}
+
+/// `C:\Users\*\AppData` asks for a folder named `*`: Sigma's most common surprise.
+fn warn_of_escaped_wildcard(text: &str, node: &Node, report: &mut Report<'_>) {
+    let unescaped = text.replace(r"\\", "");
+    let is_path = text.matches('\\').count() > 1;
+    for wildcard in ['*', '?'] {
+        if is_path && unescaped.contains(&format!(r"\{wildcard}")) {
+            let message = format!(r"`\{wildcard}` is a literal `{wildcard}`, not a backslash and a wildcard");
+            let finding = report.warning(Code::EscapedWildcard, node.span, message);
+            finding.help(format!(r"for a wildcard after a backslash write `\\{wildcard}`"));
         }
     }
 }

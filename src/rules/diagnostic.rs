@@ -63,6 +63,8 @@ pub enum DiagnosticCode {
     UnusedSelection,
     /// A comment template that cannot be parsed or rendered.
     InvalidTemplate,
+    /// `\\*` in what looks like a Windows path: a literal star, though a wildcard was probably meant (a warning).
+    EscapedWildcard,
     /// More findings than are shown.
     TooManyFindings,
 }
@@ -96,6 +98,7 @@ impl DiagnosticCode {
             Self::UndefinedSelection => "undefined_selection",
             Self::UnusedSelection => "unused_selection",
             Self::InvalidTemplate => "invalid_template",
+            Self::EscapedWildcard => "escaped_wildcard",
             Self::TooManyFindings => "too_many_findings",
         }
     }

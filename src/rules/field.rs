@@ -241,8 +241,14 @@ fn collect_raw<'a>(json: &'a Json, path: &[String], values: &mut Vec<FieldValue<
             }
             true
         }
-        // Every element is visited, so that the values of all of them are collected.
-        (Json::Array(items), _) => items.iter().fold(false, |found, item| collect_raw(item, path, values) || found),
+        (Json::Array(items), _) => {
+            let mut found = false;
+            // Every element is visited, so that the values of all of them are collected.
+            for item in items {
+                found |= collect_raw(item, path, values);
+            }
+            found
+        }
         (Json::Object(_), []) => true,
         (Json::Object(map), [step, rest @ ..]) => map.get(step).is_some_and(|inner| collect_raw(inner, rest, values)),
         (Json::String(text), []) => {

@@ -36,3 +36,6 @@ pub use explain::{
 };
 pub use rule_set::{ResponseInfo, RuleInfo, RuleSet};
 pub use rule_test::Expectation;
+
+#[cfg(test)]
+mod tests;

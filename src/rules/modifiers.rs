@@ -8,7 +8,7 @@ use super::diagnostic::{DiagnosticCode as Code, Report};
 use super::yaml::Key;
 
 /// The modifiers that are supported, as written.
-const SUPPORTED: &[&str] = &[
+pub(super) const SUPPORTED: &[&str] = &[
     "contains",
     "startswith",
     "endswith",
