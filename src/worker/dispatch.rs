@@ -31,7 +31,7 @@ pub(crate) struct Dispatch {
 
 /// What is left when it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Leftover {
+pub struct DispatchEnd {
     /// Calls whose answer was not recorded in time; they are in doubt for the next owner.
     pub calls: usize,
 }
@@ -54,7 +54,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// Settings that no consumer can be made with.
-    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<Leftover, KafkaError> {
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<DispatchEnd, KafkaError> {
         let consumer = LedgerConsumer::join(&self.kafka)?;
         let mut running = Running {
             consumer,
@@ -267,7 +267,7 @@ impl Running {
     }
 
     /// Starts nothing new, records the answers of the calls under way, and commits.
-    async fn wind_down(mut self) -> Leftover {
+    async fn wind_down(mut self) -> DispatchEnd {
         let deadline = Instant::now() + self.dispatch.settings.shutdown_grace;
         if let Some(lane) = &mut self.lane {
             lane.wind_down();
@@ -288,7 +288,7 @@ impl Running {
             self.after_round();
         }
         self.commit().await;
-        let leftover = Leftover { calls: self.calls.len() };
+        let leftover = DispatchEnd { calls: self.calls.len() };
         self.consumer.close(Duration::from_secs(5)).await;
         leftover
     }

@@ -1,0 +1,389 @@
+//! From a configuration to running loops, and back to rest.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::account::Accounts;
+use super::calls::Caller;
+use super::decide::Decider;
+use super::dispatch::Dispatch;
+use super::intake::Intake;
+use super::intake_account::IntakeAccounts;
+use super::lane::LaneContext;
+use crate::config::Config;
+use crate::defender::{Client, DefenderError};
+use crate::event::Mode;
+use crate::kafka::{KafkaError, TopicsReport, ensure_topics};
+use crate::rules::RuleSet;
+use crate::telemetry::{AdminState, Condition, Liveness, Metrics, Readiness, TelemetryError, serve};
+
+/// A loop that has not come round for this long is stuck.
+const LOOP_LIMIT: Duration = Duration::from_secs(60);
+/// Pauses between attempts to reach the brokers or the login authority at start double from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_LAST: Duration = Duration::from_secs(30);
+
+/// Why the worker cannot start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Kafka: settings, missing or unfit topics.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The client cannot be made.
+    #[error(transparent)]
+    Defender(#[from] DefenderError),
+    /// Metrics cannot be made.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// Metrics and health cannot be served.
+    #[error("cannot listen on telemetry.listen {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The ledger forgets too soon.
+    #[error("{0}")]
+    Retention(String),
+    /// A loop ended by itself.
+    #[error("the {0} loop ended by itself: {1}")]
+    LoopEnded(&'static str, String),
+}
+
+impl WorkerError {
+    /// Stable code for logs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Kafka(error) => error.code(),
+            Self::Defender(error) => error.code(),
+            Self::Telemetry(error) => error.code(),
+            Self::Listen { .. } => "listen",
+            Self::Retention(_) => "ledger_retention",
+            Self::LoopEnded(..) => "loop_ended",
+        }
+    }
+
+    /// Whether somebody must change the configuration or the topics, rather than wait or look for a bug.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Kafka(error) => matches!(
+                error,
+                KafkaError::Settings(_)
+                    | KafkaError::SecretFile { .. }
+                    | KafkaError::Client(_)
+                    | KafkaError::TopicMissing { .. }
+                    | KafkaError::TopicUnfit { .. }
+            ),
+            Self::Defender(_) | Self::Retention(_) | Self::Listen { .. } => true,
+            Self::Telemetry(_) | Self::LoopEnded(..) => false,
+        }
+    }
+}
+
+/// What was left when the worker stopped. None of it is lost: records are read again, calls are in doubt for the next owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leftover {
+    /// Records read and not decided durably.
+    pub records: usize,
+    /// Calls whose answer was not recorded.
+    pub calls: usize,
+}
+
+impl Leftover {
+    /// Whether the grace period was too short.
+    #[must_use]
+    pub const fn is_some(self) -> bool {
+        self.records > 0 || self.calls > 0
+    }
+}
+
+/// A worker that is ready to run.
+#[derive(Debug)]
+pub struct Worker {
+    config: Config,
+    rules: Arc<RuleSet>,
+    metrics: Metrics,
+    liveness: Liveness,
+    readiness: Readiness,
+}
+
+enum Ended {
+    Intake(Result<super::intake::IntakeEnd, KafkaError>),
+    Dispatch(Result<super::dispatch::DispatchEnd, KafkaError>),
+    Served(std::io::Result<()>),
+    Authority,
+}
+
+impl Worker {
+    /// A worker for a checked configuration and its rules. Nothing is started yet.
+    ///
+    /// # Errors
+    /// [`WorkerError::Telemetry`].
+    pub fn new(config: Config, rules: RuleSet) -> Result<Self, WorkerError> {
+        let metrics = Metrics::new(&config.defender.tenant_id)?;
+        metrics.set_rules(rules.hash(), rules.rules().iter().map(|rule| rule.id.as_str()));
+        let liveness = Liveness::new(metrics.clone());
+        Ok(Self { config, rules: Arc::new(rules), metrics, liveness, readiness: Readiness::default() })
+    }
+
+    /// The worker's metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Listens for probes and scrapes; `None` of the address's port lets the system choose one.
+    ///
+    /// # Errors
+    /// [`WorkerError::Listen`].
+    pub async fn listen(&self) -> Result<TcpListener, WorkerError> {
+        let address = self.config.telemetry.listen;
+        TcpListener::bind(address).await.map_err(|source| WorkerError::Listen { address, source })
+    }
+
+    /// Runs until `shutdown`, then finishes what is in hand within the grace period.
+    ///
+    /// # Errors
+    /// What keeps it from starting, or a loop that ended by itself.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<Leftover, WorkerError> {
+        let client = Client::new(&self.config.defender)?;
+        let mut tasks = JoinSet::new();
+        let admin = AdminState {
+            metrics: self.metrics.clone(),
+            liveness: self.liveness.clone(),
+            readiness: self.readiness.clone(),
+        };
+        let topics_ready = self.readiness.condition("topics checked", false);
+        let intake_joined = self.readiness.condition("alerts group joined", false);
+        let not_halted = self.readiness.condition("ledger intact", true);
+        let not_draining = self.readiness.condition("not draining", true);
+        // Probes are served to the very end, so that a drain can be seen.
+        let served_until = CancellationToken::new();
+        let stop_serving = served_until.clone();
+        tasks.spawn(async move { Ended::Served(serve(listener, admin, stop_serving.cancelled_owned()).await) });
+
+        let report = tokio::select! {
+            report = self.check_topics() => report?,
+            () = shutdown.cancelled() => return Ok(Leftover::default()),
+        };
+        topics_ready.set(true);
+        let carry_after = self.check_retention(&report)?;
+
+        let intake = self.intake(intake_joined);
+        let dispatch = self.dispatch(client.clone(), carry_after, not_halted);
+        let word = shutdown.child_token();
+        let (stop_intake, stop_dispatch, stop_asking) = (word.clone(), word.clone(), word.clone());
+        let mode = self.config.mode;
+        let may_scan = self.readiness.condition("authorised at Defender", mode == Mode::Shadow);
+        tasks.spawn(async move { Ended::Intake(intake.run(stop_intake).await) });
+        tasks.spawn(async move { Ended::Dispatch(dispatch.run(stop_dispatch).await) });
+        tasks.spawn(async move {
+            tokio::select! {
+                () = check_authority(&client, mode, &may_scan) => {}
+                () = stop_asking.cancelled() => {}
+            }
+            Ended::Authority
+        });
+
+        let mut leftover = Leftover::default();
+        let mut loops = 2;
+        let mut failure = None;
+        while loops > 0 {
+            let ended = tokio::select! {
+                ended = tasks.join_next() => ended,
+                () = shutdown.cancelled(), if !word.is_cancelled() || not_draining_is_set(&self.readiness) => {
+                    not_draining.set(false);
+                    continue;
+                }
+            };
+            let (name, fault) = match ended {
+                None => break,
+                Some(Ok(Ended::Authority)) => continue,
+                Some(Ok(Ended::Served(Ok(())))) => ("http", "it was closed".to_owned()),
+                Some(Ok(Ended::Served(Err(error)))) => ("http", error.to_string()),
+                Some(Ok(Ended::Intake(Ok(end)))) if word.is_cancelled() => {
+                    leftover.records = end.unfinished;
+                    loops -= 1;
+                    continue;
+                }
+                Some(Ok(Ended::Dispatch(Ok(end)))) if word.is_cancelled() => {
+                    leftover.calls = end.calls;
+                    loops -= 1;
+                    continue;
+                }
+                Some(Ok(Ended::Intake(result))) => {
+                    loops -= 1;
+                    ("intake", result.err().map_or_else(|| "without a word".to_owned(), |error| error.to_string()))
+                }
+                Some(Ok(Ended::Dispatch(result))) => {
+                    loops -= 1;
+                    ("dispatch", result.err().map_or_else(|| "without a word".to_owned(), |error| error.to_string()))
+                }
+                Some(Err(panic)) => ("worker", panic.to_string()),
+            };
+            tracing::error!(task = name, reason = fault, "A loop ended by itself; the worker stops.");
+            failure.get_or_insert(WorkerError::LoopEnded(name, fault));
+            // The others finish what they hold.
+            word.cancel();
+        }
+        served_until.cancel();
+        tasks.shutdown().await;
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(leftover),
+        }
+    }
+
+    /// Checks the topics, waiting for brokers that are away.
+    async fn check_topics(&self) -> Result<TopicsReport, WorkerError> {
+        let mut pause = RETRY_FIRST;
+        loop {
+            match ensure_topics(&self.config.kafka).await {
+                Ok(report) => {
+                    for topic in &report.created {
+                        tracing::info!(topic, "A missing topic was created.");
+                    }
+                    for warning in &report.warnings {
+                        tracing::warn!(warning, "A topic is not as safe as it could be.");
+                    }
+                    return Ok(report);
+                }
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, retry_in = ?pause, "Kafka does not answer; the worker waits for it.");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_LAST);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Half of the ledger's retention must outlast everything that a record can matter for.
+    fn check_retention(&self, report: &TopicsReport) -> Result<Duration, WorkerError> {
+        let needs = [
+            ("the deadlines of scheduler", self.config.scheduler.longest_memory()),
+            ("the longest cooldown of the rules", self.rules.longest_cooldown()),
+            ("the longest max_alert_age of the rules", self.rules.longest_max_alert_age()),
+        ];
+        let Some(retention) = report.ledger_retention else { return Ok(Duration::MAX / 4) };
+        let half = retention / 2;
+        match needs.into_iter().find(|(_, need)| *need > half) {
+            Some((what, need)) => Err(WorkerError::Retention(format!(
+                "topic `{}` keeps records for {retention:?}; {what} ({need:?}) must be at most half of that. Raise \
+                 retention.ms of the topic, or lower them",
+                self.config.kafka.ledger_topic
+            ))),
+            None => Ok(half),
+        }
+    }
+
+    fn intake(&self, joined: Condition) -> Intake {
+        let config = &self.config;
+        let decider = Decider {
+            rules: Arc::clone(&self.rules),
+            options: config.alerts.options(self.rules.needs_raw()),
+            tenant: config.defender.tenant_id.clone(),
+            mode: config.mode,
+            topic: config.kafka.alerts_topic.clone(),
+        };
+        let accounts = IntakeAccounts {
+            metrics: self.metrics.clone(),
+            topic: config.kafka.alerts_topic.clone(),
+            progress: self.liveness.register("intake", LOOP_LIMIT, Timestamp::now()),
+            joined,
+            partitions: AtomicI64::new(0),
+        };
+        Intake::new(config.kafka.clone(), Arc::new(decider), Arc::new(accounts), config.worker.shutdown_grace)
+    }
+
+    fn dispatch(&self, client: Client, carry_after: Duration, not_halted: Condition) -> Dispatch {
+        let config = &self.config;
+        let rule_windows =
+            self.rules.rules().iter().filter_map(|rule| rule.response.as_ref()?.limit_per_seconds).max();
+        let accounts = Accounts {
+            metrics: self.metrics.clone(),
+            longest_rule_window: Duration::from_secs(rule_windows.unwrap_or(0)),
+        };
+        let context = LaneContext {
+            tenant: config.defender.tenant_id.clone(),
+            owner: config.worker.name.clone().unwrap_or_else(host_name),
+            mode: config.mode,
+            halted: config.halted,
+            scheduler: config.scheduler.clone(),
+            partition: config.kafka.ledger.partition,
+            partitions: u32::try_from(config.kafka.ledger.partitions).unwrap_or(1),
+            carry_after,
+            accept_lost_ledger: config.worker.accept_lost_ledger,
+            accounts,
+        };
+        Dispatch {
+            kafka: config.kafka.clone(),
+            settings: config.worker.clone(),
+            context,
+            caller: Caller {
+                client,
+                leave_within: config.scheduler.leave_within,
+                metrics: self.metrics.clone(),
+            },
+            metrics: self.metrics.clone(),
+            progress: self.liveness.register("dispatch", LOOP_LIMIT, Timestamp::now()),
+            not_halted,
+        }
+    }
+}
+
+/// Whether the drain has not been shown yet.
+fn not_draining_is_set(readiness: &Readiness) -> bool {
+    readiness.check().iter().any(|(name, holds)| *name == "not draining" && *holds)
+}
+
+/// The name that a replica goes by when none is configured.
+fn host_name() -> String {
+    let from_environment = std::env::var("HOSTNAME").ok();
+    let from_file = || std::fs::read_to_string("/etc/hostname").ok();
+    let name = from_environment.or_else(from_file).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "alert-responder".to_owned() } else { name.to_owned() }
+}
+
+/// Asks what the application may do, so that a missing permission shows now and not at the first incident.
+async fn check_authority(client: &Client, mode: Mode, may_scan: &Condition) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        match client.roles().await {
+            Ok(roles) => {
+                if !roles.scan {
+                    tracing::error!(
+                        roles = ?roles.names,
+                        "The token has no Machine.Scan role: Defender will refuse every scan. Grant the application \
+                         permission and admin consent."
+                    );
+                }
+                if !roles.read {
+                    tracing::warn!(
+                        roles = ?roles.names,
+                        "The token has no Machine.Read.All role: lost answers cannot be resolved, scans cannot be followed \
+                         and devices cannot be looked up."
+                    );
+                }
+                may_scan.set(roles.scan || mode == Mode::Shadow);
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, code = error.code(), retry_in = ?pause, "No token could be had; it is tried again.");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_LAST);
+            }
+        }
+    }
+}
