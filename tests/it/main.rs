@@ -1,0 +1,4 @@
+//! Tests that cross rooms.
+
+mod defender_reads;
+mod defender_scan;
