@@ -20,6 +20,7 @@ pub(super) fn clean(text: &str, max: usize) -> String {
         }
         written += 1;
     }
+    clean.truncate(clean.trim_end().len());
     clean
 }
 

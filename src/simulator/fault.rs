@@ -8,7 +8,7 @@ use super::calls::Endpoint;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(tag = "fault", rename_all = "kebab-case")]
 pub enum Fault {
-    /// The port refuses connections and open ones are cut. It concerns everything, control included, so over HTTP it needs
+    /// The port refuses connections, and calls on open ones are cut. It concerns everything, control included, so over HTTP it needs
     /// `for_ms`.
     Refuse,
     /// Every call is answered with this status and nothing is done.

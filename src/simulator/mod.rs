@@ -64,6 +64,9 @@ mod server;
 mod token;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alert_docs;
+mod defender_reads;
+mod defender_scan;
 mod kafka;
 mod schemas;
 mod support;
