@@ -1,5 +1,6 @@
 //! Reading the ledger as its owner.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -68,6 +69,8 @@ pub enum LedgerInput {
 #[derive(Debug)]
 pub struct LedgerConsumer {
     group: GroupConsumer,
+    /// Partitions that were revoked together and are told one by one.
+    revoked: VecDeque<(i32, bool)>,
 }
 
 impl LedgerConsumer {
@@ -85,18 +88,28 @@ impl LedgerConsumer {
             queue_records: 20_000,
             queue_bytes: 32 << 20,
         };
-        Ok(Self { group: GroupConsumer::join(&config, options)? })
+        Ok(Self { group: GroupConsumer::join(&config, options)?, revoked: VecDeque::new() })
     }
 
     /// What happens next. Waits for ever when nothing does. Safe to cancel.
     pub async fn next(&mut self) -> LedgerInput {
-        match self.group.next().await {
-            Some(GroupEvent::Assigned(assigned)) => LedgerInput::Assigned(assigned),
-            Some(GroupEvent::Record { record, .. }) => LedgerInput::Record(record.into()),
-            Some(GroupEvent::Revoked { partition, lost }) => LedgerInput::Revoked { partition, lost },
-            Some(GroupEvent::HighWatermark { partition, offset }) => LedgerInput::HighWatermark { partition, offset },
-            Some(GroupEvent::Error(error)) => LedgerInput::Error(error),
-            None => LedgerInput::Error(KafkaError::ConsumerFatal("its thread has ended".to_owned())),
+        loop {
+            if let Some((partition, lost)) = self.revoked.pop_front() {
+                return LedgerInput::Revoked { partition, lost };
+            }
+            return match self.group.next().await {
+                Some(GroupEvent::Assigned(assigned)) => LedgerInput::Assigned(assigned),
+                Some(GroupEvent::Record { record, .. }) => LedgerInput::Record(record.into()),
+                Some(GroupEvent::Revoked { partitions, lost }) => {
+                    self.revoked.extend(partitions.into_iter().map(|partition| (partition, lost)));
+                    continue;
+                }
+                Some(GroupEvent::HighWatermark { partition, offset }) => {
+                    LedgerInput::HighWatermark { partition, offset }
+                }
+                Some(GroupEvent::Error(error)) => LedgerInput::Error(error),
+                None => LedgerInput::Error(KafkaError::ConsumerFatal("its thread has ended".to_owned())),
+            };
         }
     }
 
