@@ -7,8 +7,14 @@ pub mod check;
 pub mod completions;
 pub mod config;
 mod context;
+pub mod decode;
 mod error;
 pub mod health;
+pub mod produce;
+pub mod rules_check;
+pub mod rules_explain;
+pub mod schemas;
+pub mod simulator;
 // The modules `demo`, `decode`, `ledger`, `produce`, `rules`, `run` and `simulator` are wired here when the rooms meet.
 
 use std::path::PathBuf;

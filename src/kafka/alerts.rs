@@ -16,12 +16,12 @@ pub enum AlertsInput {
     Assigned(Assigned),
     /// The next record of a partition that is ours.
     Record(ConsumedRecord),
-    /// A partition is being taken away: no record of it follows. Unless `lost`, finish what is in hand, commit, and call
-    /// [`AlertsConsumer::release`]; the group waits for that, for [`Settings::revoke_budget`] at most.
+    /// Partitions are being taken away: no record of them follows. Unless `lost`, finish what is in hand, commit, and call
+    /// [`AlertsConsumer::release`] for each; the group waits for that, for [`Settings::revoke_budget`] at most.
     Revoked {
-        /// The partition.
-        partition: i32,
-        /// It is already gone; commits fail.
+        /// The partitions.
+        partitions: Vec<i32>,
+        /// They are already gone; commits fail.
         lost: bool,
     },
     /// The offset that the next record of a partition will get, told every few seconds.
@@ -111,7 +111,7 @@ fn input(event: Option<GroupEvent>) -> AlertsInput {
     match event {
         Some(GroupEvent::Assigned(assigned)) => AlertsInput::Assigned(assigned),
         Some(GroupEvent::Record { record, .. }) => AlertsInput::Record(record),
-        Some(GroupEvent::Revoked { partition, lost }) => AlertsInput::Revoked { partition, lost },
+        Some(GroupEvent::Revoked { partitions, lost }) => AlertsInput::Revoked { partitions, lost },
         Some(GroupEvent::HighWatermark { partition, offset }) => AlertsInput::HighWatermark { partition, offset },
         Some(GroupEvent::Error(error)) => AlertsInput::Error(error),
         None => AlertsInput::Error(KafkaError::ConsumerFatal("its thread has ended".to_owned())),

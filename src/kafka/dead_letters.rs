@@ -21,12 +21,15 @@ pub struct DeadLetter<'a> {
     pub detail: &'a str,
     /// Now.
     pub time: Timestamp,
+    /// Leaves key, value and headers of the record out: for one that is too large for the topic of the dead letters. It can
+    /// still be found where it was read.
+    pub position_only: bool,
 }
 
 /// The headers that are added to those of the record.
 #[must_use]
 pub fn dead_letter_headers(letter: &DeadLetter<'_>) -> Vec<(&'static str, String)> {
-    vec![
+    let mut headers = vec![
         ("alert_responder_topic", letter.topic.to_owned()),
         ("alert_responder_partition", letter.record.partition.to_string()),
         ("alert_responder_offset", letter.record.offset.to_string()),
@@ -34,7 +37,11 @@ pub fn dead_letter_headers(letter: &DeadLetter<'_>) -> Vec<(&'static str, String
         ("alert_responder_detail", bounded(letter.detail)),
         ("alert_responder_time", letter.time.to_string()),
         ("alert_responder_version", env!("CARGO_PKG_VERSION").to_owned()),
-    ]
+    ];
+    if letter.position_only {
+        headers.push(("alert_responder_position_only", "true".to_owned()));
+    }
+    headers
 }
 
 fn bounded(detail: &str) -> String {

@@ -54,6 +54,16 @@ pub enum KafkaError {
         /// Whether the same record may be sent again with a hope of success.
         retryable: bool,
     },
+    /// A record is larger than the producer or the brokers take.
+    #[error(
+        "a record for topic `{topic}` is too large: {reason}; raise the topic's max.message.bytes if it should fit"
+    )]
+    TooLarge {
+        /// The topic.
+        topic: String,
+        /// librdkafka's words.
+        reason: String,
+    },
     /// The producer can no longer keep its order and must be replaced by a new one.
     #[error("the producer failed for good and has to be made anew: {0}")]
     ProducerFatal(String),
@@ -131,6 +141,7 @@ impl KafkaError {
             Self::TopicUnfit { .. } => "topic_unfit",
             Self::QueueFull => "queue_full",
             Self::NotAcknowledged { .. } => "not_acknowledged",
+            Self::TooLarge { .. } => "too_large",
             Self::ProducerFatal(_) => "producer_fatal",
             Self::ConsumerFatal(_) => "consumer_fatal",
             Self::Consume(_) => "consume",
@@ -173,6 +184,9 @@ impl KafkaError {
     pub(super) fn produced(topic: &str, error: &ClientError) -> Self {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => Self::QueueFull,
+            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
+                Self::TooLarge { topic: topic.to_owned(), reason: error.to_string() }
+            }
             Some(RDKafkaErrorCode::Fatal) => Self::ProducerFatal(error.to_string()),
             code => Self::NotAcknowledged {
                 topic: topic.to_owned(),
@@ -180,9 +194,7 @@ impl KafkaError {
                 retryable: !matches!(
                     code,
                     Some(
-                        RDKafkaErrorCode::MessageSizeTooLarge
-                            | RDKafkaErrorCode::InvalidMessageSize
-                            | RDKafkaErrorCode::InvalidRecord
+                        RDKafkaErrorCode::InvalidRecord
                             | RDKafkaErrorCode::InvalidTopic
                             | RDKafkaErrorCode::InvalidArgument
                     )

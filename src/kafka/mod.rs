@@ -10,6 +10,7 @@ mod embedded;
 mod error;
 mod group;
 mod ledger;
+mod produce;
 mod producer;
 mod progress;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use embedded::EmbeddedBroker;
 pub use error::KafkaError;
 pub use group::{Assigned, Committed, MAX_COMMIT_METADATA};
 pub use ledger::{LedgerConsumer, LedgerInput, LedgerRecord, LedgerWriter, cloud_event_headers};
+pub use produce::{ProduceReport, produce_lines};
 pub use producer::Delivery;
 pub use progress::{CommitPoint, Progress, RecordOutcomes, Tally};
 pub use record::ConsumedRecord;

@@ -55,7 +55,7 @@ impl RecordProducer {
         }
     }
 
-    fn fatal(&self) -> Option<KafkaError> {
+    pub(super) fn fatal(&self) -> Option<KafkaError> {
         fatal(&self.producer)
     }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::intake::{Decide, RecordDecision};
 use crate::alert::{Alert, DecodeOptions, DecodeReason, Decoded, Device, Format, decode};
 use crate::defender::is_machine_id;
 use crate::event::{
     AlertRef, DeadLetterReason, DeviceRef, Failed, FailedReason, Mode, Requested, ScanEvent, SkippedReason,
 };
 use crate::kafka::ConsumedRecord;
-use crate::rules::{Decision, RuleMatch, RuleSet, ScanDecision};
+use crate::rules::{Decision, RuleSet, ScanDecision};
 
 /// Ownership that intake writes where a rule could not be evaluated: no claim is needed for what no call follows.
 pub const INTAKE_CLAIM: &str = "intake";
@@ -31,48 +32,22 @@ pub struct Decider {
     pub topic: String,
 }
 
-/// What becomes of one record.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RecordDecision {
-    /// Requests, one per observation that wants a scan.
-    pub requested: Vec<ScanEvent>,
-    /// Observations whose rules could not be evaluated.
-    pub failed: Vec<ScanEvent>,
-    /// Observations that want no scan.
-    pub skipped: Vec<SkippedReason>,
-    /// The record cannot be decoded; why, and the words for people.
-    pub dead_letter: Option<(DeadLetterReason, String)>,
-    /// Alerts by format.
-    pub alerts: Vec<Format>,
-    /// Rules that matched, once per observation.
-    pub matches: Vec<RuleMatch>,
-}
-
-impl RecordDecision {
-    /// Observations in the record: each ends in exactly one outcome.
-    #[must_use]
-    pub fn observed(&self) -> usize {
-        self.requested.len() + self.failed.len() + self.skipped.len() + usize::from(self.dead_letter.is_some())
+impl Decide for Decider {
+    fn decide(&self, record: &ConsumedRecord) -> RecordDecision {
+        self.decide_at(record, Timestamp::now())
     }
 }
 
 impl Decider {
     /// Decides about one record. The same record always makes requests of the same ids.
     #[must_use]
-    pub fn decide(&self, record: &ConsumedRecord, now: Timestamp) -> RecordDecision {
-        let mut decision = RecordDecision::default();
-        let Some(payload) = record.payload.as_deref() else {
-            // A tombstone says that a key was deleted; it is no alert in any format.
-            decision.dead_letter = Some((DeadLetterReason::NotJson, "the record has no value".to_owned()));
-            return decision;
-        };
+    pub fn decide_at(&self, record: &ConsumedRecord, now: Timestamp) -> RecordDecision {
+        let payload = record.payload.as_deref().unwrap_or_default();
         let decoded = match decode(payload, &self.options) {
             Ok(decoded) => decoded,
-            Err(error) => {
-                decision.dead_letter = Some((dead_letter_reason(error.reason()), error.to_string()));
-                return decision;
-            }
+            Err(error) => return RecordDecision::dead_letter(dead_letter_reason(error.reason()), error.to_string()),
         };
+        let mut decision = RecordDecision::default();
         for Decoded { index, alert } in &decoded {
             decision.alerts.push(alert.format);
             if alert.devices.is_empty() {
@@ -82,6 +57,8 @@ impl Decider {
                 self.observe(record, *index, alert, Some(device), now, &mut decision);
             }
         }
+        let observed = decision.requested.len() + decision.failed.len() + decision.skipped.len();
+        decision.observed = u32::try_from(observed).unwrap_or(u32::MAX);
         decision
     }
 
@@ -282,7 +259,7 @@ response: { scan: Quick, comment: 'due to alert {{ alert.id }}', mode: live }
     }
 
     fn decide(payload: &str) -> RecordDecision {
-        decider(Mode::Live).decide(&record(payload), Timestamp::UNIX_EPOCH)
+        decider(Mode::Live).decide_at(&record(payload), Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -326,7 +303,7 @@ response: { scan: Quick, comment: 'due to alert {{ alert.id }}', mode: live }
             bodies.map(|body| format!("{} {} {:?}", body.request_ids[0], body.device.id, body.trace_id)).collect()
         };
         let first = decide(&payload);
-        assert_eq!(first.observed(), 2);
+        assert!(first.is_balanced() && first.observed == 2);
         assert_ne!(ids(&first)[0], ids(&first)[1]);
         assert_eq!(ids(&first), ids(&decide(&payload)));
         assert!(ids(&first)[0].contains("4bf92f3577b34da6a3ce929d0e0e4736"));
@@ -335,7 +312,7 @@ response: { scan: Quick, comment: 'due to alert {{ alert.id }}', mode: live }
     #[test]
     fn a_worker_in_shadow_overrules_live_rules() {
         let payload = format!(r#"{{"id":1,"category":"Malware","device":{{"id":"{}"}}}}"#, "a".repeat(40));
-        let decision = decider(Mode::Shadow).decide(&record(&payload), Timestamp::UNIX_EPOCH);
+        let decision = decider(Mode::Shadow).decide_at(&record(&payload), Timestamp::UNIX_EPOCH);
         let crate::event::EventBody::Requested(body) = &decision.requested[0].body else { panic!() };
         assert_eq!(body.mode, Mode::Shadow);
     }

@@ -4,10 +4,15 @@ mod account;
 mod calls;
 mod decide;
 mod dispatch;
+mod intake;
+mod intake_account;
 mod lane;
 mod position;
+mod run;
 mod settings;
 
-pub use decide::{Decider, INTAKE_CLAIM, RecordDecision};
-pub use dispatch::Leftover;
+pub use decide::{Decider, INTAKE_CLAIM};
+pub use dispatch::DispatchEnd;
+pub use intake::{Decide, Intake, IntakeEnd, IntakeObserver, RecordDecision};
+pub use run::{Leftover, Worker, WorkerError};
 pub use settings::Settings;

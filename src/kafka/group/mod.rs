@@ -82,7 +82,7 @@ pub(super) enum GroupEvent {
     },
     /// `lost`: the group has already given the partition away; commits will fail.
     Revoked {
-        partition: i32,
+        partitions: Vec<i32>,
         lost: bool,
     },
     HighWatermark {

@@ -206,7 +206,9 @@ impl Shared {
         let mut state = self.state();
         let mut in_time = true;
         loop {
-            let busy = |slot: &Slot| (needs_release && !slot.released) || slot.commits > 0;
+            // A member that is being closed has nobody left who would release.
+            let waits = needs_release && !state.closing;
+            let busy = |slot: &Slot| (waits && !slot.released) || slot.commits > 0;
             let left = deadline.saturating_duration_since(Instant::now());
             if !partitions.iter().any(|partition| state.slots.get(partition).is_some_and(busy)) {
                 break;

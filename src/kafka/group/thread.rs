@@ -60,8 +60,9 @@ impl GroupContext {
     fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         let numbers: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
         let lost = consumer.assignment_lost();
-        for partition in self.shared.leave(&numbers) {
-            self.send(GroupEvent::Revoked { partition, lost });
+        let announced = self.shared.leave(&numbers);
+        if !announced.is_empty() {
+            self.send(GroupEvent::Revoked { partitions: announced, lost });
         }
         let waits = !lost && !self.shared.is_closing() && !self.release_budget.is_zero();
         let budget = if waits { self.release_budget } else { COMMITS_END };

@@ -1,5 +1,6 @@
 //! Reading the ledger as its owner.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -68,6 +69,8 @@ pub enum LedgerInput {
 #[derive(Debug)]
 pub struct LedgerConsumer {
     group: GroupConsumer,
+    /// Partitions that were revoked together and are told one by one.
+    revoked: VecDeque<(i32, bool)>,
 }
 
 impl LedgerConsumer {
@@ -85,17 +88,48 @@ impl LedgerConsumer {
             queue_records: 20_000,
             queue_bytes: 32 << 20,
         };
-        Ok(Self { group: GroupConsumer::join(&config, options)? })
+        Ok(Self { group: GroupConsumer::join(&config, options)?, revoked: VecDeque::new() })
     }
 
     /// What happens next. Waits for ever when nothing does. Safe to cancel.
     pub async fn next(&mut self) -> LedgerInput {
-        input(self.group.next().await)
+        loop {
+            if let Some((partition, lost)) = self.revoked.pop_front() {
+                return LedgerInput::Revoked { partition, lost };
+            }
+            let event = self.group.next().await;
+            if let Some(input) = self.input(event) {
+                return input;
+            }
+        }
     }
 
     /// What has already happened, if anything.
     pub fn try_next(&mut self) -> Option<LedgerInput> {
-        self.group.try_next().map(|event| input(Some(event)))
+        loop {
+            if let Some((partition, lost)) = self.revoked.pop_front() {
+                return Some(LedgerInput::Revoked { partition, lost });
+            }
+            let event = self.group.try_next()?;
+            if let Some(input) = self.input(Some(event)) {
+                return Some(input);
+            }
+        }
+    }
+
+    /// An event in the ledger's words; `None` for partitions that are now told one by one.
+    fn input(&mut self, event: Option<GroupEvent>) -> Option<LedgerInput> {
+        Some(match event {
+            Some(GroupEvent::Assigned(assigned)) => LedgerInput::Assigned(assigned),
+            Some(GroupEvent::Record { record, .. }) => LedgerInput::Record(record.into()),
+            Some(GroupEvent::Revoked { partitions, lost }) => {
+                self.revoked.extend(partitions.into_iter().map(|partition| (partition, lost)));
+                return None;
+            }
+            Some(GroupEvent::HighWatermark { partition, offset }) => LedgerInput::HighWatermark { partition, offset },
+            Some(GroupEvent::Error(error)) => LedgerInput::Error(error),
+            None => LedgerInput::Error(KafkaError::ConsumerFatal("its thread has ended".to_owned())),
+        })
     }
 
     /// Starts to read an assigned partition at an offset; see [`Assigned::start`] and [`Assigned::is_out_of_range`]. May be
@@ -132,16 +166,5 @@ impl LedgerConsumer {
     /// Leaves the group and waits until that is done, at most for `budget`. Dropping leaves it too, without waiting.
     pub async fn close(self, budget: Duration) {
         self.group.close(budget).await;
-    }
-}
-
-fn input(event: Option<GroupEvent>) -> LedgerInput {
-    match event {
-        Some(GroupEvent::Assigned(assigned)) => LedgerInput::Assigned(assigned),
-        Some(GroupEvent::Record { record, .. }) => LedgerInput::Record(record.into()),
-        Some(GroupEvent::Revoked { partition, lost }) => LedgerInput::Revoked { partition, lost },
-        Some(GroupEvent::HighWatermark { partition, offset }) => LedgerInput::HighWatermark { partition, offset },
-        Some(GroupEvent::Error(error)) => LedgerInput::Error(error),
-        None => LedgerInput::Error(KafkaError::ConsumerFatal("its thread has ended".to_owned())),
     }
 }

@@ -72,15 +72,23 @@ impl LedgerWriter {
     /// As for [`Self::enqueue`].
     pub fn enqueue_dead_letter(&self, letter: &DeadLetter<'_>) -> Result<Delivery, KafkaError> {
         let added = dead_letter_headers(letter);
-        let original = letter.record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+        let kept = (!letter.position_only).then_some(letter.record);
+        let original = kept.into_iter().flat_map(|record| &record.headers);
+        let original = original.map(|(name, value)| (name.as_str(), value.as_deref()));
         let added = added.iter().map(|(name, value)| (*name, Some(value.as_bytes())));
         self.producer.enqueue(NewRecord {
             topic: &self.dead_letters_topic,
             partition: None,
-            key: letter.record.key.as_deref(),
-            payload: letter.record.payload.as_deref(),
+            key: kept.and_then(|record| record.key.as_deref()),
+            payload: kept.and_then(|record| record.payload.as_deref()),
             headers: owned_headers(original.chain(added)),
         })
+    }
+
+    /// Whether it failed for good ([`KafkaError::ProducerFatal`]) and has to be made anew.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.producer.fatal().is_some()
     }
 
     /// Waits until everything in the queue is acknowledged or has failed, at most for `budget`. Whether it came to that.

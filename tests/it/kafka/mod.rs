@@ -1,3 +1,6 @@
 //! The Kafka room against a broker.
 
+mod admin;
+mod intake;
 mod ledger;
+mod produce;

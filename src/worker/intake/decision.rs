@@ -1,0 +1,74 @@
+//! The pure step of intake: what one record means.
+
+use crate::alert::Format;
+use crate::event::{DeadLetterReason, EventBody, ScanEvent, SkippedReason};
+use crate::kafka::{ConsumedRecord, RecordOutcomes};
+use crate::rules::RuleMatch;
+
+/// What one record of the alerts topic means. Every observation in it (an alert with one of its devices, or an alert without
+/// any) is in exactly one of the lists.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RecordDecision {
+    /// The wire format of each alert in the record.
+    pub alerts: Vec<Format>,
+    /// Rules that matched, once per observation.
+    pub matches: Vec<RuleMatch>,
+    /// Observations in the record; 1 for a dead letter.
+    pub observed: u32,
+    /// `requested` events.
+    pub requested: Vec<ScanEvent>,
+    /// `failed` events: a rule matched and its response could not be built.
+    pub failed: Vec<ScanEvent>,
+    /// Observations that ask for nothing.
+    pub skipped: Vec<SkippedReason>,
+    /// The record could not be decoded; the detail is for people.
+    pub dead_letter: Option<(DeadLetterReason, String)>,
+}
+
+impl RecordDecision {
+    /// The whole record is a dead letter.
+    #[must_use]
+    pub fn dead_letter(reason: DeadLetterReason, detail: impl Into<String>) -> Self {
+        Self { observed: 1, dead_letter: Some((reason, detail.into())), ..Self::default() }
+    }
+
+    /// What is counted of it.
+    #[must_use]
+    pub fn outcomes(&self) -> RecordOutcomes {
+        RecordOutcomes {
+            observed: self.observed,
+            requested: u32::try_from(self.requested.len()).unwrap_or(u32::MAX),
+            failed: self
+                .failed
+                .iter()
+                .filter_map(|event| match &event.body {
+                    EventBody::Failed(failed) => Some(failed.reason),
+                    _ => None,
+                })
+                .collect(),
+            skipped: self.skipped.clone(),
+            dead_letter: self.dead_letter.as_ref().map(|(reason, _)| *reason),
+        }
+    }
+
+    /// Whether every observation is in exactly one list.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        let listed =
+            self.requested.len() + self.failed.len() + self.skipped.len() + usize::from(self.dead_letter.is_some());
+        usize::try_from(self.observed) == Ok(listed)
+    }
+}
+
+/// Decides about records. Called in the order of offsets within a partition; a redelivered record must give events with the
+/// same ids.
+pub trait Decide: Send + Sync {
+    /// What the record means. It has a value: tombstones never get here.
+    fn decide(&self, record: &ConsumedRecord) -> RecordDecision;
+}
+
+impl<F: Fn(&ConsumedRecord) -> RecordDecision + Send + Sync> Decide for F {
+    fn decide(&self, record: &ConsumedRecord) -> RecordDecision {
+        self(record)
+    }
+}
