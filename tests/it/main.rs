@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alert_docs;
+mod architecture;
+mod cli;
 mod defender_reads;
 mod defender_scan;
+mod documents;
 mod kafka;
 mod schemas;
 mod support;

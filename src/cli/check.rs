@@ -1,0 +1,127 @@
+//! `check`: configuration, files and rules, without starting anything.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{CliError, ConfigArgs, Context, Exit, OutputFormat};
+use crate::config::{Config, Loaded};
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Also ask the brokers and the token endpoint. Nothing is changed there.
+    #[arg(long)]
+    pub online: bool,
+}
+
+/// How one check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    Warning,
+    Failed,
+    NotChecked,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+            Self::NotChecked => "not checked",
+        }
+    }
+}
+
+/// One check and what it found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    check: &'static str,
+    state: State,
+    /// One per fault, or one that says what was looked at.
+    messages: Vec<String>,
+}
+
+impl Finding {
+    fn new(check: &'static str, state: State, message: impl Into<String>) -> Self {
+        Self { check, state, messages: vec![message.into()] }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`CliError::Reported`] with exit code 3 for an invalid configuration or rules, 1 where an online check failed.
+pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
+    let mut findings = Vec::new();
+    match Config::load(args.config.config.as_deref(), &context.environment) {
+        Err(errors) => {
+            let messages = errors.0.iter().map(ToString::to_string).collect();
+            findings.push(Finding { check: "configuration", state: State::Failed, messages });
+        }
+        Ok(loaded) => {
+            findings.push(configuration(args.config.config.as_deref(), &loaded));
+            findings.extend(files(&loaded));
+            findings.push(rules(&loaded.config.rules.directory));
+            if args.online {
+                findings.extend(online(&loaded));
+            }
+        }
+    }
+    match context.output {
+        OutputFormat::Json => context.json(&findings)?,
+        OutputFormat::Text => {
+            for finding in &findings {
+                for message in &finding.messages {
+                    context.line(format_args!("{:<11} {:<13} {message}", finding.state.as_str(), finding.check))?;
+                }
+            }
+        }
+    }
+    exit(&findings)
+}
+
+fn exit(findings: &[Finding]) -> Result<(), CliError> {
+    let failed = |names: &[&str]| {
+        findings.iter().any(|finding| finding.state == State::Failed && names.contains(&finding.check))
+    };
+    if failed(&["configuration", "rules"]) {
+        return Err(CliError::Reported(Exit::Invalid));
+    }
+    if findings.iter().any(|finding| finding.state == State::Failed) {
+        return Err(CliError::Reported(Exit::Unexpected));
+    }
+    Ok(())
+}
+
+fn configuration(path: Option<&Path>, loaded: &Loaded) -> Finding {
+    let set = loaded.rows().iter().filter(|row| row.origin != "default").count();
+    let source = path.map_or_else(|| "defaults and environment".to_owned(), |path| path.display().to_string());
+    let mode = loaded.config.mode.as_str();
+    Finding::new("configuration", State::Ok, format!("{source}: {set} keys set, mode {mode}"))
+}
+
+/// Files that cannot be read are a warning: the check may run where the secrets are not.
+fn files(loaded: &Loaded) -> Option<Finding> {
+    let messages = loaded.unreadable_files();
+    (!messages.is_empty()).then_some(Finding { check: "files", state: State::Warning, messages })
+}
+
+/// Wired when the rooms meet: loads the rule set and reports its errors, each with file and line.
+fn rules(directory: &Path) -> Finding {
+    match std::fs::read_dir(directory) {
+        Err(error) => Finding::new("rules", State::Failed, format!("cannot read {}: {error}", directory.display())),
+        Ok(_) => Finding::new("rules", State::NotChecked, format!("{} can be read", directory.display())),
+    }
+}
+
+/// Wired when the rooms meet: asks the brokers for the topics and the token endpoint for a token.
+fn online(_loaded: &Loaded) -> Vec<Finding> {
+    ["kafka", "defender"].map(|check| Finding::new(check, State::NotChecked, "not available in this build")).into()
+}
