@@ -210,8 +210,7 @@ def check_chart(tally: Tally) -> None:
     tally.check("values.yaml and its schema name the same keys", [k for k in unknown if k != "global"])
     lines = ["", *(CHART / "values.yaml").read_text().splitlines(), ""]
     uncommented = [
-        here
-        for before, here, after in zip(lines, lines[1:], lines[2:])
+        here for before, here, after in zip(lines, lines[1:], lines[2:])
         if re.match(r"\w+:", here) and not before.startswith("# --") and not after.startswith("  # --")
     ]
     tally.check("every value has a comment", uncommented)
@@ -321,8 +320,6 @@ def compose_problems(compose: dict[str, Any]) -> list[str]:
         if not service.get("read_only") and name != "kafka":
             wrong.append(f"{name}: its root file system can be written")
         wrong += [f"{name}: port {port} is open to other machines" for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
-        if "container_name" in service:
-            wrong.append(f"{name}: container_name stops a second project")
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith(".") and not (ROOT / source).exists():
@@ -364,12 +361,12 @@ def check_image(tally: Tally) -> None:
     tally.check("Compose services", compose_problems(compose))
     schema_file = ROOT / "schemas" / "config.schema.json"
     if schema_file.exists():
-        used = {key for service in compose["services"].values() for key in service.get("environment", {})}
-        used = {key for key in used if key.startswith("ALERT_RESPONDER__")}
+        keys = {key for service in compose["services"].values() for key in service.get("environment", {})}
+        used = {key for key in keys if key.startswith("ALERT_RESPONDER__")}
         tally.check("Compose sets only settings that exist", sorted(used - setting_names(json.loads(schema_file.read_text()))))
     crate = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
-    own = {service["image"] for service in compose["services"].values() if service["image"].startswith("alert-responder:")}
-    tally.check("Compose tags the image with the crate's version", sorted(own - {f"alert-responder:{crate}"}))
+    own = {s["image"] for s in compose["services"].values() if s["image"].startswith("alert-responder:")} - {f"alert-responder:{crate}"}
+    tally.check("Compose tags the image with the crate's version", sorted(own))
     tally.check("promtool check config", prometheus_config_problems(ROOT / "compose" / "prometheus.yml"))
 
 
