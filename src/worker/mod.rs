@@ -4,7 +4,7 @@ mod account;
 mod calls;
 mod decide;
 mod dispatch;
-mod intake;
+pub mod intake;
 mod intake_account;
 mod lane;
 mod position;
@@ -13,6 +13,6 @@ mod settings;
 
 pub use decide::{Decider, INTAKE_CLAIM};
 pub use dispatch::DispatchEnd;
-pub use intake::{Decide, Intake, IntakeEnd, IntakeObserver, RecordDecision};
+pub use intake::{Decide, RecordDecision};
 pub use run::{Leftover, Worker, WorkerError};
 pub use settings::Settings;

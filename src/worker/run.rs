@@ -308,8 +308,7 @@ impl Worker {
 
     fn dispatch(&self, client: Client, carry_after: Duration, not_halted: Condition) -> Dispatch {
         let config = &self.config;
-        let rule_windows =
-            self.rules.rules().iter().filter_map(|rule| rule.response.as_ref()?.limit_per_seconds).max();
+        let rule_windows = self.rules.rules().iter().filter_map(|rule| rule.response.as_ref()?.limit_per_seconds).max();
         let accounts = Accounts {
             metrics: self.metrics.clone(),
             longest_rule_window: Duration::from_secs(rule_windows.unwrap_or(0)),
@@ -330,11 +329,7 @@ impl Worker {
             kafka: config.kafka.clone(),
             settings: config.worker.clone(),
             context,
-            caller: Caller {
-                client,
-                leave_within: config.scheduler.leave_within,
-                metrics: self.metrics.clone(),
-            },
+            caller: Caller { client, leave_within: config.scheduler.leave_within, metrics: self.metrics.clone() },
             metrics: self.metrics.clone(),
             progress: self.liveness.register("dispatch", LOOP_LIMIT, Timestamp::now()),
             not_halted,
