@@ -12,7 +12,7 @@ use super::state::{Phase, Scan, after};
 use super::{Scheduler, marker_of};
 use crate::event::{Accepted, Action, AttemptFailed, AttemptResult, FailedReason, Joined, ResolvedBy, ScanType};
 
-/// How often a look-up is tried before the device counts as one that cannot be told.
+/// Tries of a look-up, after which the device cannot be told.
 const LOOK_UP_TRIES: u32 = 4;
 
 /// Longest pause after a 429 without `Retry-After`, as a multiple of the first: it doubles five times.
@@ -103,13 +103,14 @@ impl Scheduler {
             ScanReply::Refused(refusal) => self.refused(scan_id, &scan, refusal, now, commands),
             ScanReply::NotSent { too_late, detail } => {
                 let wait = if too_late { Duration::ZERO } else { self.trouble() };
-                let failed = self.failure(scan_id, &scan, AttemptResult::NotSent, now, now);
+                let failed = self.failure(scan_id, &scan, AttemptResult::NotSent, now);
                 let failed = AttemptFailed {
                     detail: Some(detail),
                     retry_at: Some(after(now, wait)),
                     lane_paused_until: (!too_late).then(|| after(now, wait)),
                     ..failed
                 };
+                self.pause_locally(failed.lane_paused_until);
                 self.append(now, &scan.device.id, failed.into(), commands);
             }
             ScanReply::InDoubt { .. } => {
@@ -117,13 +118,18 @@ impl Scheduler {
                 // While the API fails as a whole, each further call would only add to the doubt.
                 let wait = self.trouble();
                 if self.local.troubles >= 2 {
-                    self.local.paused_until = Some(after(now, wait));
+                    self.pause_locally(Some(after(now, wait)));
                 }
                 if let Phase::Intended { resolve_after, .. } = scan.phase {
                     self.local.timers.insert((resolve_after, Timer::Scan(scan_id.to_owned())));
                 }
             }
         }
+    }
+
+    /// A pause binds at once, not only when its record is read back.
+    fn pause_locally(&mut self, until: Option<Timestamp>) {
+        self.local.paused_until = self.local.paused_until.max(until);
     }
 
     /// One more trouble of the lane as a whole, and how long to wait for it.
@@ -245,14 +251,7 @@ impl Scheduler {
     }
 
     /// A failed attempt, to be completed by the caller.
-    fn failure(
-        &self,
-        scan_id: &str,
-        scan: &Scan,
-        result: AttemptResult,
-        arrived_by: Timestamp,
-        _now: Timestamp,
-    ) -> AttemptFailed {
+    fn failure(&self, scan_id: &str, scan: &Scan, result: AttemptResult, arrived_by: Timestamp) -> AttemptFailed {
         AttemptFailed {
             claim: self.claim.clone(),
             scan_id: scan_id.to_owned(),
@@ -280,7 +279,7 @@ impl Scheduler {
     ) {
         let failed = AttemptFailed {
             retry_at: Some(after(now, self.settings.retry.busy)),
-            ..self.failure(scan_id, scan, AttemptResult::Busy, arrived_by, now)
+            ..self.failure(scan_id, scan, AttemptResult::Busy, arrived_by)
         };
         self.append(now, &scan.device.id, failed.into(), commands);
     }
@@ -296,7 +295,7 @@ impl Scheduler {
     ) {
         let counted = scan.counted.saturating_add(1);
         let failed =
-            AttemptFailed { counts: true, ..self.failure(scan_id, scan, AttemptResult::NotAccepted, arrived_by, now) };
+            AttemptFailed { counts: true, ..self.failure(scan_id, scan, AttemptResult::NotAccepted, arrived_by) };
         let retry = &self.settings.retry;
         let failed = if counted >= retry.max_attempts {
             let detail = format!("{counted} attempts ended in doubt, and none had an effect");
@@ -327,7 +326,9 @@ impl Scheduler {
             return;
         }
         let last_word = after(resolve_after, self.deadline(scan.scan_type));
-        self.local.timers.insert((last_word, Timer::Scan(scan_id.to_owned())));
+        if last_word > now {
+            self.local.timers.insert((last_word, Timer::Scan(scan_id.to_owned())));
+        }
         let unreadable = self.local.may_not_read && resolve_after <= now;
         if !unreadable && last_word > now {
             return;
@@ -345,7 +346,7 @@ impl Scheduler {
             counts: true,
             reason: Some(FailedReason::InDoubt),
             detail: Some(detail.to_owned()),
-            ..self.failure(scan_id, scan, AttemptResult::InDoubt, arrived_by, now)
+            ..self.failure(scan_id, scan, AttemptResult::InDoubt, arrived_by)
         };
         self.append(now, &scan.device.id, failed.into(), commands);
     }
@@ -356,7 +357,7 @@ impl Scheduler {
             error_code: Some(refusal.error_code.clone()),
             error_target: refusal.error_target.clone(),
             detail: Some(refusal.detail.clone()),
-            ..self.failure(scan_id, scan, refusal.result, now, now)
+            ..self.failure(scan_id, scan, refusal.result, now)
         };
         let paused = |until: Timestamp, failed: AttemptFailed| AttemptFailed {
             retry_at: Some(until),
@@ -393,6 +394,7 @@ impl Scheduler {
         if failed.reason.is_some() {
             self.local.troubles = 0;
         }
+        self.pause_locally(failed.lane_paused_until);
         self.append(now, &scan.device.id, failed.into(), commands);
     }
 }

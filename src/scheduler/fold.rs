@@ -3,17 +3,20 @@
 //! Decisions (intent, shadowed, suppressed, failed, finished, withdrawn, a join without a call) count only under the
 //! claim in force at their offset: a paused former owner's are void. Facts (what came of a call) count from whoever
 //! made the call, as long as the attempt has no result yet.
+//!
+//! Replay may start in the middle of the log, after the beginning of things that have ended since. So what outlives its
+//! scan (a rest, a quota slot, a reached device, a pause, the end of a request) is taken from the one record that says
+//! it, whether or not the records before it were read; only what is still open needs its whole story, and
+//! [`State::oldest_needed`] keeps that.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::state::{
-    Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Request, Retry, Scan, Slot, State, after,
-};
+use super::state::{Cooldown, Phase, Reached, Remembered, Repeat, Request, Retry, Scan, Slot, State};
 use crate::event::{
     Accepted, AttemptFailed, AttemptResult, Carried, ControlAction, EventBody, Failed, Finished, Intent, Joined,
-    Requested, ScanEvent, ScanType, Shadowed, Suppressed, Withdrawn,
+    Requested, ScanEvent, Shadowed, Suppressed, Withdrawn,
 };
 
 /// What a record did.
@@ -38,6 +41,7 @@ impl State {
             }
             EventBody::Claim(claim) => {
                 self.claim = Some(claim.claim.clone());
+                self.claims.push_back((offset, claim.claim.clone()));
                 true
             }
             EventBody::Control(control) => {
@@ -77,10 +81,12 @@ impl State {
                 still
             }
             Carried::Cooldown { claim, device, cooldown_until, scan_type } => {
-                let still = self.in_force(claim);
+                let device = self.devices.entry(device.id.clone()).or_default();
+                // A scan that was accepted meanwhile rests the device for longer.
+                let longer = device.cooldown.as_ref().is_some_and(|rest| rest.until > *cooldown_until);
+                let still = self.claim.as_deref() == Some(claim) && !longer;
                 if still {
-                    let rest = Cooldown { until: *cooldown_until, scan_type: *scan_type, offset, time };
-                    self.devices.entry(device.id.clone()).or_default().cooldown = Some(rest);
+                    device.cooldown = Some(Cooldown { until: *cooldown_until, scan_type: *scan_type, offset, time });
                 }
                 still
             }
@@ -89,7 +95,8 @@ impl State {
 
     fn requested(&mut self, offset: i64, time: Timestamp, asked: &Requested) -> bool {
         let (Some(id), Some(alert)) = (asked.request_ids.first(), asked.alerts.first()) else { return false };
-        if self.requests.contains_key(id) || self.known_requests.contains(id) {
+        if let Some(first) = self.first_seen(id) {
+            self.repeats.push_back(Repeat { time, offset, first });
             return false;
         }
         let alert = (alert.id.clone(), asked.device.id.clone());
@@ -105,11 +112,16 @@ impl State {
         if !self.in_force(&intent.claim) || intent.request_ids.is_empty() {
             return false;
         }
+        self.count_call(offset, time, intent);
+        let first_request = intent.request_ids.iter().filter_map(|id| self.requests.get(id)).map(|r| r.offset).min();
+        let begun = first_request.unwrap_or(offset);
         let Some(device) = self.devices.get_mut(&intent.device.id) else { return false };
-        let (expected, counted) = match &device.retry {
-            Some(retry) if retry.scan_id == intent.scan_id => (retry.attempt.saturating_add(1), retry.counted),
+        let (expected, counted, begun) = match &device.retry {
+            Some(retry) if retry.scan_id == intent.scan_id => {
+                (retry.attempt.saturating_add(1), retry.counted, begun.min(retry.begun))
+            }
             Some(_) => return false,
-            None => (1, 0),
+            None => (1, 0, begun),
         };
         let in_turn = device.scan.is_none()
             && intent.attempt == expected
@@ -126,18 +138,6 @@ impl State {
                 request.scan = Some(intent.scan_id.clone());
             }
         }
-        self.slots.push_back(Slot {
-            scan_id: intent.scan_id.clone(),
-            attempt: intent.attempt,
-            arrived_by: intent.latest_arrival,
-            offset,
-        });
-        self.reached.push_back(Reached {
-            time,
-            device_id: intent.device.id.clone(),
-            rule_ids: intent.rule_ids.clone(),
-            offset,
-        });
         self.scans.insert(
             intent.scan_id.clone(),
             Scan {
@@ -151,11 +151,33 @@ impl State {
                 cooldown: Duration::from_secs(intent.cooldown_seconds),
                 requests: intent.request_ids.clone(),
                 joined: Vec::new(),
-                offset,
+                begun,
                 phase: Phase::Intended { claim: intent.claim.clone(), time, resolve_after: intent.resolve_after },
             },
         );
         true
+    }
+
+    /// An intent under the claim in force may become a call: it counts even where it is out of turn, or begins before
+    /// the records that were read.
+    fn count_call(&mut self, offset: i64, time: Timestamp, intent: &Intent) {
+        if self.slots.iter().any(|slot| slot.scan_id == intent.scan_id && slot.attempt == intent.attempt) {
+            return;
+        }
+        self.slots.push_back(Slot {
+            scan_id: intent.scan_id.clone(),
+            attempt: intent.attempt,
+            arrived_by: intent.latest_arrival,
+            offset,
+        });
+        self.reached.push_back(Reached {
+            time,
+            scan_id: intent.scan_id.clone(),
+            attempt: intent.attempt,
+            device_id: intent.device.id.clone(),
+            rule_ids: intent.rule_ids.clone(),
+            offset,
+        });
     }
 
     /// Whether this attempt is the one that waits for a result.
@@ -166,22 +188,16 @@ impl State {
     }
 
     fn withdrawn(&mut self, time: Timestamp, withdrawn: &Withdrawn) -> bool {
-        if !self.in_force(&withdrawn.claim) || !self.awaits(&withdrawn.scan_id, withdrawn.attempt) {
+        if !self.in_force(&withdrawn.claim) {
             return false;
         }
         // Nothing left the process, so neither the quota nor the blast radius was touched.
         self.slots.retain(|slot| slot.scan_id != withdrawn.scan_id || slot.attempt != withdrawn.attempt);
-        if let Some(scan) = self.scans.get(&withdrawn.scan_id) {
-            let offset = scan.offset;
-            self.reached.retain(|reached| reached.offset != offset);
-        }
-        self.requeue(&withdrawn.scan_id, time, 0)
+        self.reached.retain(|reached| reached.scan_id != withdrawn.scan_id || reached.attempt != withdrawn.attempt);
+        self.awaits(&withdrawn.scan_id, withdrawn.attempt) && self.requeue(&withdrawn.scan_id, time, 0)
     }
 
     fn attempt_failed(&mut self, offset: i64, failed: &AttemptFailed) -> bool {
-        if !self.awaits(&failed.scan_id, failed.attempt) {
-            return false;
-        }
         self.hold_slot(&failed.scan_id, failed.attempt, failed.arrived_by);
         if let Some(until) = failed.lane_paused_until
             && self.paused_until.is_none_or(|(paused, _)| until > paused)
@@ -190,6 +206,9 @@ impl State {
         }
         if failed.result == AttemptResult::RateLimited {
             self.rate_limited_in_a_row = self.rate_limited_in_a_row.saturating_add(1);
+        }
+        if !self.awaits(&failed.scan_id, failed.attempt) {
+            return false;
         }
         if let Some(retry_at) = failed.retry_at {
             return self.requeue(&failed.scan_id, retry_at, u32::from(failed.counts));
@@ -211,6 +230,7 @@ impl State {
             attempt: scan.attempt,
             counted: scan.counted.saturating_add(counted),
             retry_at,
+            begun: scan.begun,
         });
         for id in scan.requests {
             if let Some(request) = self.requests.get_mut(&id) {
@@ -222,16 +242,17 @@ impl State {
     }
 
     fn accepted(&mut self, offset: i64, time: Timestamp, accepted: &Accepted) -> bool {
-        if !self.awaits(&accepted.scan_id, accepted.attempt) {
-            return false;
-        }
         self.hold_slot(&accepted.scan_id, accepted.attempt, accepted.arrived_by);
         self.rate_limited_in_a_row = 0;
         self.rest(&accepted.device.id, accepted.cooldown_until, accepted.scan_type, offset, time);
+        if !self.awaits(&accepted.scan_id, accepted.attempt) {
+            return false;
+        }
         if let Some(scan) = self.scans.get_mut(&accepted.scan_id) {
+            let since = scan.begun_at().map_or(time, |intended| intended.min(time));
             scan.phase = Phase::Open {
                 action: Some(accepted.action.clone()),
-                since: time,
+                since,
                 foreign: false,
                 follow_until: accepted.follow_until,
             };
@@ -241,20 +262,21 @@ impl State {
 
     fn joined(&mut self, offset: i64, time: Timestamp, joined: &Joined) -> bool {
         if let Some(attempt) = joined.attempt {
-            if !self.awaits(&joined.scan_id, attempt) {
-                return false;
-            }
             if let Some(arrived_by) = joined.arrived_by {
                 self.hold_slot(&joined.scan_id, attempt, arrived_by);
             }
             self.rate_limited_in_a_row = 0;
             self.rest(&joined.device.id, joined.cooldown_until, joined.scan_type, offset, time);
+            if !self.awaits(&joined.scan_id, attempt) {
+                return false;
+            }
             if let Some(scan) = self.scans.get_mut(&joined.scan_id) {
+                let since = scan.begun_at().map_or(time, |intended| intended.min(time));
                 scan.joined.append(&mut scan.requests);
                 scan.scan_type = joined.scan_type;
                 scan.phase = Phase::Open {
                     action: joined.action.clone(),
-                    since: time,
+                    since,
                     foreign: true,
                     follow_until: joined.follow_until,
                 };
@@ -282,12 +304,9 @@ impl State {
         if !self.in_force(&shadowed.claim) {
             return false;
         }
-        let ended = self.end_queued(&shadowed.request_ids, false);
-        if ended {
-            let rest = Cooldown { until: shadowed.cooldown_until, scan_type: shadowed.scan_type, offset, time };
-            self.devices.entry(shadowed.device.id.clone()).or_default().shadow_cooldown = Some(rest);
-        }
-        ended
+        let rest = Cooldown { until: shadowed.cooldown_until, scan_type: shadowed.scan_type, offset, time };
+        self.devices.entry(shadowed.device.id.clone()).or_default().shadow_cooldown = Some(rest);
+        self.end_queued(&shadowed.request_ids, false)
     }
 
     fn suppressed(&mut self, suppressed: &Suppressed) -> bool {
@@ -312,16 +331,25 @@ impl State {
     }
 
     fn finished(&mut self, offset: i64, time: Timestamp, finished: &Finished) -> bool {
-        let open = self.scans.get(&finished.scan_id).is_some_and(|scan| matches!(scan.phase, Phase::Open { .. }));
-        if !self.in_force(&finished.claim) || !open {
+        if !self.in_force(&finished.claim) {
             return false;
+        }
+        self.rest(&finished.device.id, finished.cooldown_until, finished.scan_type, offset, time);
+        let failed = finished.status.failed_reason().is_some();
+        match self.scans.get(&finished.scan_id).map(|scan| matches!(scan.phase, Phase::Open { .. })) {
+            Some(false) => return false,
+            // The scan began before the records that were read; its requests need not have.
+            None => {
+                let own = self.end_queued(&finished.request_ids, failed);
+                return self.end_queued(&finished.joined_request_ids, failed) || own;
+            }
+            Some(true) => {}
         }
         let Some(scan) = self.scans.remove(&finished.scan_id) else { return false };
         if let Some(device) = self.devices.get_mut(&scan.device.id) {
             device.scan = None;
         }
-        self.rest(&scan.device.id, finished.cooldown_until, finished.scan_type, offset, time);
-        self.end(scan.requests.iter().chain(&scan.joined), finished.status.failed_reason().is_some());
+        self.end(scan.requests.iter().chain(&scan.joined), failed);
         true
     }
 
@@ -330,96 +358,5 @@ impl State {
             // A late answer never shortens what the intent reserved for the other side's clock being behind ours.
             slot.arrived_by = arrived_by;
         }
-    }
-
-    fn rest(&mut self, device_id: &str, until: Timestamp, scan_type: ScanType, offset: i64, time: Timestamp) {
-        let device = self.devices.entry(device_id.to_owned()).or_default();
-        // Of two rests the longer holds, and the wider scan.
-        let (until, scan_type) = match &device.cooldown {
-            Some(old) if old.until > until => (old.until, old.scan_type.max(scan_type)),
-            Some(old) if old.until > time => (until, old.scan_type.max(scan_type)),
-            _ => (until, scan_type),
-        };
-        device.cooldown = Some(Cooldown { until, scan_type, offset, time });
-    }
-
-    /// Takes a request off its device's queue; false if it did not wait there.
-    fn unqueue(&mut self, request_id: &str) -> bool {
-        let Some(request) = self.requests.get(request_id) else { return false };
-        self.devices.get_mut(&request.asked.device.id).is_some_and(|device| device.queued.remove(request_id))
-    }
-
-    fn end_queued(&mut self, request_ids: &[String], failed: bool) -> bool {
-        let mut changed = false;
-        for id in request_ids {
-            if !self.unqueue(id) {
-                continue;
-            }
-            changed = true;
-            let Some(request) = self.requests.remove(id) else { continue };
-            if failed {
-                self.forget_alert(id, &request);
-            }
-            if let Some(device) = self.devices.get_mut(&request.asked.device.id)
-                && device.queued.is_empty()
-            {
-                // With nothing left to scan for, the attempts before do not matter any more.
-                device.retry = None;
-            }
-        }
-        changed
-    }
-
-    fn end<'a>(&mut self, request_ids: impl Iterator<Item = &'a String>, failed: bool) {
-        for id in request_ids {
-            if let Some(request) = self.requests.remove(id)
-                && failed
-            {
-                self.forget_alert(id, &request);
-            }
-        }
-    }
-
-    /// After a failure, the same alert may ask again.
-    fn forget_alert(&mut self, request_id: &str, request: &Request) {
-        let Some(alert) = request.asked.alerts.first() else { return };
-        let key = (alert.id.clone(), request.asked.device.id.clone());
-        if self.known_alerts.get(&key).is_some_and(|first| first == request_id) {
-            self.known_alerts.remove(&key);
-        }
-    }
-
-    /// Drops what no rule of the fold can ask for any more, by the time of the log.
-    fn forget(&mut self) {
-        let Some(clock) = self.clock else { return };
-        while self.remembered.front().is_some_and(|remembered| after(remembered.time, MEMORY) < clock) {
-            if let Some(old) = self.remembered.pop_front() {
-                self.known_requests.remove(&old.request_id);
-                if self.known_alerts.get(&old.alert) == Some(&old.request_id) {
-                    self.known_alerts.remove(&old.alert);
-                }
-            }
-        }
-        // The long quota window is at most an hour; an intent may arrive a little later than it is made.
-        while self.slots.front().is_some_and(|slot| after(slot.arrived_by, MEMORY) < clock) {
-            self.slots.pop_front();
-        }
-        while self.reached.front().is_some_and(|reached| after(reached.time, RADIUS_MEMORY) < clock) {
-            self.reached.pop_front();
-        }
-    }
-
-    /// Drops devices that have nothing to remember any more. Called by the owner now and then; it changes nothing that
-    /// the fold can tell.
-    pub fn drop_idle_devices(&mut self) {
-        let Some(clock) = self.clock else { return };
-        let past = |cooldown: &Option<Cooldown>| cooldown.as_ref().is_none_or(|cooldown| cooldown.until <= clock);
-        self.devices.retain(|_, device: &mut DeviceState| {
-            !(device.queued.is_empty()
-                && device.scan.is_none()
-                && device.retry.is_none()
-                && past(&device.cooldown)
-                && past(&device.shadow_cooldown))
-        });
     }
 }

@@ -32,7 +32,9 @@ impl Scheduler {
                     if *claim == self.claim && known.is_none() {
                         self.launch(&scan_id, &scan, *time, now, commands);
                     } else {
-                        self.local.timers.insert((*resolve_after, Timer::Scan(scan_id.clone())));
+                        if *resolve_after > now {
+                            self.local.timers.insert((*resolve_after, Timer::Scan(scan_id.clone())));
+                        }
                         self.give_up_doubt(&scan_id, &scan, *resolve_after, now, commands);
                     }
                 }
@@ -49,9 +51,11 @@ impl Scheduler {
                     };
                     self.append(now, &scan.device.id, EventBody::Failed(body), commands);
                 }
-                Phase::Open { follow_until, action, .. } => {
+                Phase::Open { follow_until, action, foreign, .. } => {
                     if *follow_until <= now {
-                        if let Some(action) = action.clone().filter(|_| self.settings.cancel_at_deadline) {
+                        // Somebody else's scan is not ours to cancel, and a cancellation is a call like any other.
+                        let cancel = self.settings.cancel_at_deadline && !foreign && !self.is_halted();
+                        if let Some(action) = action.clone().filter(|_| cancel) {
                             commands.push(Command::Call(Call::Cancel { action_id: action.id }));
                         }
                         let action = action.clone();

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::command::DeviceFacts;
 use super::quota::ReadBudget;
 use super::state::State;
-use crate::event::EventBody;
+use crate::event::{Carried, EventBody};
 
 /// Something to look at again at a certain time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,33 +95,57 @@ pub(super) struct Local {
     pub(super) troubles: u32,
     /// When to look for facts to carry.
     pub(super) next_carry: Option<Timestamp>,
-    outstanding: HashMap<String, (String, bool)>,
+    outstanding: HashMap<String, Outstanding>,
     busy: HashMap<String, u32>,
     outstanding_intents: usize,
 }
 
+/// A record of ours that is not read back yet.
+#[derive(Debug)]
+struct Outstanding {
+    device_id: String,
+    /// For an intent, the rules that asked.
+    intent: Option<Vec<String>>,
+}
+
 impl Local {
     /// A record was handed over for appending.
-    pub(super) fn appended(&mut self, id: String, device_id: &str, intent: bool) {
-        let before = self.outstanding.insert(id, (device_id.to_owned(), intent));
-        if before.is_none() {
-            let busy = self.busy.entry(device_id.to_owned()).or_default();
-            *busy = busy.saturating_add(1);
-            self.outstanding_intents += usize::from(intent);
+    pub(super) fn appended(&mut self, id: String, device_id: &str, body: &EventBody) {
+        let intent = match body {
+            EventBody::Intent(intent) => Some(intent.rule_ids.clone()),
+            _ => None,
+        };
+        self.outstanding_intents += usize::from(intent.is_some());
+        let before = self.outstanding.insert(id, Outstanding { device_id: device_id.to_owned(), intent });
+        match before {
+            Some(before) => self.outstanding_intents -= usize::from(before.intent.is_some()),
+            None => {
+                let busy = self.busy.entry(device_id.to_owned()).or_default();
+                *busy = busy.saturating_add(1);
+            }
         }
         self.unrank(device_id);
     }
 
-    /// A record came back from the log, ours or not.
-    pub(super) fn read_back(&mut self, id: &str) {
-        let Some((device, intent)) = self.outstanding.remove(id) else { return };
-        self.outstanding_intents = self.outstanding_intents.saturating_sub(usize::from(intent));
-        if let Some(busy) = self.busy.get_mut(&device) {
+    /// A record of ours came back from the log: the device it was about, if it was awaited.
+    pub(super) fn read_back(&mut self, id: &str) -> Option<String> {
+        let Outstanding { device_id, intent } = self.outstanding.remove(id)?;
+        self.outstanding_intents = self.outstanding_intents.saturating_sub(usize::from(intent.is_some()));
+        if let Some(busy) = self.busy.get_mut(&device_id) {
             *busy = busy.saturating_sub(1);
             if *busy == 0 {
-                self.busy.remove(&device);
+                self.busy.remove(&device_id);
             }
         }
+        Some(device_id)
+    }
+
+    /// Devices of intents on their way that a rule asked for, or any rule.
+    pub(super) fn pending_devices<'a>(&'a self, rule: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        self.outstanding.values().filter_map(move |outstanding| {
+            let rules = outstanding.intent.as_ref()?;
+            rule.is_none_or(|rule| rules.iter().any(|id| id == rule)).then_some(outstanding.device_id.as_str())
+        })
     }
 
     /// Whether a record about the device is still on its way.
@@ -176,6 +200,24 @@ impl Local {
                     scan.attempt == *attempt && matches!(scan.phase, super::state::Phase::Intended { .. })
                 })
         });
+    }
+}
+
+/// The ownership under which a record was written, where the dispatch side wrote it.
+pub(super) fn claim_of(body: &EventBody) -> Option<&str> {
+    match body {
+        EventBody::Claim(body) => Some(&body.claim),
+        EventBody::Carried(Carried::Halted { claim } | Carried::Cooldown { claim, .. }) => Some(claim),
+        EventBody::Intent(body) => Some(&body.claim),
+        EventBody::Withdrawn(body) => Some(&body.claim),
+        EventBody::AttemptFailed(body) => Some(&body.claim),
+        EventBody::Accepted(body) => Some(&body.claim),
+        EventBody::Joined(body) => Some(&body.claim),
+        EventBody::Shadowed(body) => Some(&body.claim),
+        EventBody::Suppressed(body) => Some(&body.claim),
+        EventBody::Failed(body) => Some(&body.claim),
+        EventBody::Finished(body) => Some(&body.claim),
+        EventBody::Genesis(_) | EventBody::Control(_) | EventBody::Requested(_) => None,
     }
 }
 

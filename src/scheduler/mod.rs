@@ -8,9 +8,12 @@ mod answers;
 mod command;
 mod comment;
 mod devices;
+mod endings;
 mod fold;
+mod guards;
 mod lists;
 mod local;
+mod memory;
 mod protection;
 mod quota;
 mod retry;
@@ -110,7 +113,12 @@ impl Scheduler {
         let scan_id = local::scan_of(&event.body);
         let device_before = scan_id.and_then(|scan| self.state.scans.get(scan)).map(|scan| scan.device.id.clone());
         let applied = self.state.apply(offset, event);
-        self.local.read_back(&event.id());
+        // A former owner's record may bear the same id as one of ours that is still on its way.
+        if local::claim_of(&event.body) == Some(self.claim.as_str())
+            && let Some(device) = self.local.read_back(&event.id())
+        {
+            self.local.dirty.insert(device);
+        }
         if let Some(device) = event.body.device().map(|device| device.id.clone()).or(device_before) {
             // A scan that was left alone because a record about its device was on the way gets its turn now.
             if let Some(scan) = self.state.devices.get(&device).and_then(|device| device.scan.clone()) {
@@ -165,7 +173,7 @@ impl Scheduler {
     /// Appends a record and leaves its device alone until it is read back.
     fn append(&mut self, now: Timestamp, device_id: &str, body: EventBody, commands: &mut Vec<Command>) {
         let event = ScanEvent::new(now, String::new(), body);
-        self.local.appended(event.id(), device_id, matches!(event.body, EventBody::Intent(_)));
+        self.local.appended(event.id(), device_id, &event.body);
         commands.push(Command::Append { time: now, body: Box::new(event.body) });
     }
 

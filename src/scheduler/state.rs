@@ -65,6 +65,8 @@ pub struct Retry {
     pub counted: u32,
     /// Not before.
     pub retry_at: Timestamp,
+    /// Offset of the oldest record that its attempts rest on.
+    pub begun: i64,
 }
 
 /// A device rests.
@@ -103,10 +105,20 @@ pub struct Scan {
     pub requests: Vec<String>,
     /// Requests that joined it.
     pub joined: Vec<String>,
-    /// Offset of the latest intent.
-    pub offset: i64,
+    /// Offset of the oldest record that its attempts rest on: the first of the requests they covered.
+    pub begun: i64,
     /// Where it stands.
     pub phase: Phase,
+}
+
+impl Scan {
+    /// When the latest attempt was intended, while it has no result.
+    pub(super) fn begun_at(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::Intended { time, .. } => Some(*time),
+            Phase::Refused { .. } | Phase::Open { .. } => None,
+        }
+    }
 }
 
 /// Where a scan stands.
@@ -132,7 +144,7 @@ pub enum Phase {
     Open {
         /// The action, where known.
         action: Option<Action>,
-        /// When it was accepted or joined.
+        /// When the attempt that was accepted or joined was intended: the action is not older, unless it is foreign.
         since: Timestamp,
         /// Whether the action was somebody else's: it may be much older than `since`.
         foreign: bool,
@@ -159,12 +171,27 @@ pub struct Slot {
 pub struct Reached {
     /// Time of the intent.
     pub time: Timestamp,
+    /// The scan.
+    pub scan_id: String,
+    /// The attempt.
+    pub attempt: u32,
     /// Machine id.
     pub device_id: String,
     /// Rules that asked.
     pub rule_ids: Vec<String>,
     /// Offset of the intent.
     pub offset: i64,
+}
+
+/// A redelivered request: the record at `offset` repeats the one at `first`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Repeat {
+    /// Time of the repetition.
+    pub time: Timestamp,
+    /// Its offset.
+    pub offset: i64,
+    /// Offset of the record it repeats.
+    pub first: i64,
 }
 
 /// A request or alert that is remembered after its end.
@@ -187,6 +214,8 @@ pub struct State {
     pub genesis: Option<Genesis>,
     /// The latest claim.
     pub claim: Option<String>,
+    /// Every claim that was read, with its offset; the one that was in force before has the lowest offset of all.
+    pub claims: VecDeque<(i64, String)>,
     /// Latest time of any record.
     pub clock: Option<Timestamp>,
     /// The kill switch: offset and time of the record that pulled it.
@@ -207,6 +236,8 @@ pub struct State {
     pub rate_limited_in_a_row: u32,
     /// Requests seen lately, open or ended, oldest first.
     pub remembered: VecDeque<Remembered>,
+    /// Redelivered requests, oldest first.
+    pub repeats: VecDeque<Repeat>,
     /// Ids in `remembered`.
     pub known_requests: HashSet<String>,
     /// First request of (alert id, machine id) in `remembered`, unless it failed.
@@ -217,7 +248,8 @@ impl State {
     /// A state that begins in the middle of a log, under the claim that was in force there.
     #[must_use]
     pub fn starting_under(claim: Option<String>) -> Self {
-        Self { claim, ..Self::default() }
+        let claims = claim.iter().map(|claim| (i64::MIN, claim.clone())).collect();
+        Self { claim, claims, ..Self::default() }
     }
 
     /// The alert references of requests, in the order given; requests that ended are left out.
@@ -242,35 +274,6 @@ impl State {
                 None => !self.devices.get(&request.asked.device.id).is_some_and(|device| device.queued.contains(*id)),
             })
             .count()
-    }
-
-    /// Offset of the oldest record that a successor still needs, `end` if none. `hour_window` is the long quota window,
-    /// `radius` the longest window of a device cap.
-    #[must_use]
-    pub fn oldest_needed(&self, now: Timestamp, hour_window: Duration, radius: Duration, end: i64) -> i64 {
-        let requests = self.requests.values().map(|request| request.offset);
-        let cooldowns = self
-            .devices
-            .values()
-            .flat_map(|device| [&device.cooldown, &device.shadow_cooldown])
-            .flatten()
-            .filter(|cooldown| cooldown.until > now)
-            .map(|cooldown| cooldown.offset);
-        let slots = self.slots.iter().filter(|slot| after(slot.arrived_by, hour_window) > now).map(|slot| slot.offset);
-        let reached =
-            self.reached.iter().filter(|reached| after(reached.time, radius) > now).map(|reached| reached.offset);
-        let scans = self.scans.values().map(|scan| scan.offset);
-        let paused = self.paused_until.iter().filter(|(until, _)| *until > now).map(|(_, offset)| *offset);
-        requests
-            .chain(scans)
-            .chain(cooldowns)
-            .chain(slots)
-            .chain(reached)
-            .chain(paused)
-            .chain(self.remembered.iter().map(|remembered| remembered.offset))
-            .chain(self.halted.map(|(offset, _)| offset))
-            .min()
-            .unwrap_or(end)
     }
 
     /// The mode of a request.

@@ -1,0 +1,102 @@
+//! What of the past is still needed, and what may be forgotten.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::state::{Cooldown, DeviceState, MEMORY, RADIUS_MEMORY, State, after};
+
+/// How long a redelivery is remembered as one: longer than any record of the ledger can be needed.
+const REPEAT_MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl State {
+    /// Offset of the oldest record that a successor still needs, `end` if none. `hour_window` is the long quota window,
+    /// `radius` the longest window of a device cap.
+    #[must_use]
+    pub fn oldest_needed(&self, now: Timestamp, hour_window: Duration, radius: Duration, end: i64) -> i64 {
+        let requests = self.requests.values().map(|request| request.offset);
+        let cooldowns = self
+            .devices
+            .values()
+            .flat_map(|device| [&device.cooldown, &device.shadow_cooldown])
+            .flatten()
+            .filter(|cooldown| cooldown.until > now)
+            .map(|cooldown| cooldown.offset);
+        let slots = self.slots.iter().filter(|slot| after(slot.arrived_by, hour_window) > now).map(|slot| slot.offset);
+        let reached =
+            self.reached.iter().filter(|reached| after(reached.time, radius) > now).map(|reached| reached.offset);
+        let scans = self.scans.values().map(|scan| scan.begun);
+        let retries = self.devices.values().filter_map(|device| device.retry.as_ref()).map(|retry| retry.begun);
+        let paused = self.paused_until.iter().filter(|(until, _)| *until > now).map(|(_, offset)| *offset);
+        let oldest = requests
+            .chain(scans)
+            .chain(retries)
+            .chain(cooldowns)
+            .chain(slots)
+            .chain(reached)
+            .chain(paused)
+            .chain(self.remembered.iter().map(|remembered| remembered.offset))
+            .chain(self.halted.map(|(offset, _)| offset))
+            .min()
+            .unwrap_or(end);
+        // A redelivered request that is read again without its first record would be taken for a new one.
+        self.repeats.iter().rev().fold(oldest, |oldest, repeat| match repeat.offset >= oldest {
+            true => oldest.min(repeat.first),
+            false => oldest,
+        })
+    }
+
+    /// The claim in force just before an offset: what a successor that replays from there begins under.
+    #[must_use]
+    pub fn claim_before(&self, offset: i64) -> Option<&str> {
+        self.claims.iter().rev().find(|(at, _)| *at < offset).map(|(_, claim)| claim.as_str())
+    }
+
+    /// Offset of the record in which a request was first seen, as long as it is open or remembered.
+    pub(super) fn first_seen(&self, request_id: &str) -> Option<i64> {
+        if let Some(request) = self.requests.get(request_id) {
+            return Some(request.offset);
+        }
+        if !self.known_requests.contains(request_id) {
+            return None;
+        }
+        self.remembered.iter().find(|remembered| remembered.request_id == request_id).map(|first| first.offset)
+    }
+
+    /// Drops what no rule of the fold can ask for any more, by the time of the log.
+    pub(super) fn forget(&mut self) {
+        let Some(clock) = self.clock else { return };
+        while self.remembered.front().is_some_and(|remembered| after(remembered.time, MEMORY) < clock) {
+            if let Some(old) = self.remembered.pop_front() {
+                self.known_requests.remove(&old.request_id);
+                if self.known_alerts.get(&old.alert) == Some(&old.request_id) {
+                    self.known_alerts.remove(&old.alert);
+                }
+            }
+        }
+        // The long quota window is at most an hour; an intent may arrive a little later than it is made.
+        while self.slots.front().is_some_and(|slot| after(slot.arrived_by, MEMORY) < clock) {
+            self.slots.pop_front();
+        }
+        while self.repeats.front().is_some_and(|repeat| after(repeat.time, REPEAT_MEMORY) < clock) {
+            self.repeats.pop_front();
+        }
+        while self.reached.front().is_some_and(|reached| after(reached.time, RADIUS_MEMORY) < clock) {
+            self.reached.pop_front();
+        }
+    }
+
+    /// Drops devices that have nothing to remember any more. Called by the owner now and then; it changes nothing that
+    /// the fold can tell.
+    pub fn drop_idle_devices(&mut self) {
+        let Some(clock) = self.clock else { return };
+        let past = |cooldown: &Option<Cooldown>| cooldown.as_ref().is_none_or(|cooldown| cooldown.until <= clock);
+        self.devices.retain(|_, device: &mut DeviceState| {
+            !(device.queued.is_empty()
+                && device.scan.is_none()
+                && device.retry.is_none()
+                && past(&device.cooldown)
+                && past(&device.shadow_cooldown))
+        });
+    }
+}

@@ -1,0 +1,9 @@
+//! The scheduler, one guard and one answer at a time; `simulation` holds the same promises over random histories.
+
+mod answers;
+mod bench;
+mod doubt;
+mod guards;
+mod ownership;
+mod pace;
+mod replay;
