@@ -11,19 +11,22 @@ pub mod decode;
 mod error;
 pub mod health;
 pub mod produce;
+pub mod rules;
 pub mod rules_check;
 pub mod rules_explain;
+pub mod run;
 pub mod schemas;
 pub mod simulator;
-// The modules `demo`, `decode`, `ledger`, `produce`, `rules`, `run` and `simulator` are wired here when the rooms meet.
 
-use std::path::PathBuf;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, Loaded};
+use crate::rules::RuleSet;
 use crate::telemetry::{REVISION, VERSION};
 
 pub use context::{Context, OutputFormat};
@@ -47,6 +50,17 @@ const EXIT_CODES: &str = "Exit codes: 0 fine, 1 unexpected, 2 usage, 3 invalid c
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Read alerts, decide, and make Defender scan: the worker.
+    Run(run::Args),
+    /// Show what the worker sees of a file of alerts.
+    Decode(decode::DecodeArgs),
+    /// Write a file of alerts to the alerts topic.
+    Produce(ProduceArgs),
+    /// Run a local Defender for Endpoint.
+    Simulator(Box<simulator::SimulatorArgs>),
+    /// Check and explain rules.
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Check the configuration and the rules, without starting anything.
     Check(check::Args),
     /// Show the configuration or its schema.
@@ -56,8 +70,6 @@ pub enum Command {
     Completions(completions::Args),
     /// Ask a running worker whether it is ready: for health checks of containers that have no shell.
     Healthcheck(health::Args),
-    // Run(run::Args), Demo(demo::Args), Decode(decode::Args), Produce(produce::Args), Simulator(simulator::Args),
-    // Rules(rules::Command) and Ledger(ledger::Command) are wired here when the rooms meet.
 }
 
 /// The option that names the configuration.
@@ -88,8 +100,50 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Config(command) => config::run(command, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Healthcheck(args) => health::run(args, context),
-        // The other commands are wired here when the rooms meet.
+        Command::Run(args) => run::run(args, context),
+        Command::Decode(args) => decode_alerts(args, context),
+        Command::Produce(args) => produce_alerts(args, context),
+        Command::Simulator(args) => Ok(runtime()?.block_on(simulator::run(args.as_ref().clone()))?),
+        Command::Rules(command) => rules::run(command, context),
     }
+}
+
+/// Options of `produce`.
+#[derive(Debug, clap::Args)]
+pub struct ProduceArgs {
+    /// The configuration: brokers and topic.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to write, and where.
+    #[command(flatten)]
+    pub produce: produce::ProduceArgs,
+}
+
+fn produce_alerts(args: &ProduceArgs, context: &mut Context) -> Result<(), CliError> {
+    let settings = args.config.load(context)?.config.kafka;
+    let whole = runtime()?.block_on(produce::produce(&args.produce, &settings, &mut context.out))?;
+    if whole { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
+}
+
+fn decode_alerts(args: &decode::DecodeArgs, context: &mut Context) -> Result<(), CliError> {
+    let mut input: Box<dyn BufRead> = if args.is_stdin() {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = std::fs::File::open(&args.file)
+            .map_err(|error| anyhow::Error::new(error).context(format!("cannot open {}", args.file.display())))?;
+        Box::new(std::io::BufReader::new(file))
+    };
+    let options = crate::alert::DecodeOptions::default();
+    let summary = decode::run(&mut input, &args.name(), &options, &mut context.out, &mut std::io::stderr())?;
+    if summary.failed == 0 { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
+}
+
+/// Loads a folder of rules.
+///
+/// # Errors
+/// [`CliError::Rules`] with every fault, each with its place.
+pub fn load_rules(directory: &Path) -> Result<RuleSet, CliError> {
+    RuleSet::load_dir(directory).map_err(|errors| CliError::Rules(errors.to_string()))
 }
 
 /// Says what is wrong with a command line, or shows the help or the version that was asked for.

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// `scan …` asks for a scan, `fail …` for a failed event, `skip …` for nothing, all else is a dead letter.
 fn decide(record: &ConsumedRecord) -> RecordDecision {
     let text = String::from_utf8_lossy(record.payload.as_deref().unwrap_or_default()).into_owned();
-    let mut decision = RecordDecision { observed: 1, alerts: 1, ..RecordDecision::default() };
+    let mut decision = RecordDecision { observed: 1, ..RecordDecision::default() };
     match text.split(' ').next().unwrap_or_default() {
         // The identity of a request is that of its record.
         "scan" => decision.requested.push(marker(&format!("{}:{}", record.partition, record.offset))),
