@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{CliError, ConfigArgs, Context, Exit, OutputFormat};
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, Place};
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
     let mut findings = Vec::new();
     match Config::load(args.config.config.as_deref(), &context.environment) {
         Err(errors) => {
-            let messages = errors.0.iter().map(ToString::to_string).collect();
+            let messages = errors.0.into_iter().map(|error| match error.place {
+                // The name of the check says as much.
+                Place::Whole => error.message,
+                _ => error.to_string(),
+            });
+            let messages = messages.collect();
             findings.push(Finding { check: "configuration", state: State::Failed, messages });
         }
         Ok(loaded) => {
