@@ -28,7 +28,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
     let config = args.config.load(context)?.config;
     let rules = load_rules(&config.rules.directory)?;
     let no_color = context.environment.get("NO_COLOR").map(String::as_str);
-    telemetry::init(&config.telemetry, no_color).context("cannot start the log")?;
+    telemetry::logs::init(&config.telemetry, no_color).context("cannot start the log")?;
     runtime()?.block_on(work(config, rules))
 }
 
