@@ -55,7 +55,7 @@ pub enum Command {
     /// Show what the worker sees of a file of alerts.
     Decode(decode::DecodeArgs),
     /// Write a file of alerts to the alerts topic.
-    Produce(ProduceArgs),
+    Produce(ProduceCommand),
     /// Run a local Defender for Endpoint.
     Simulator(Box<simulator::SimulatorArgs>),
     /// Check and explain rules.
@@ -110,7 +110,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
 
 /// Options of `produce`.
 #[derive(Debug, clap::Args)]
-pub struct ProduceArgs {
+pub struct ProduceCommand {
     /// The configuration: brokers and topic.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -119,7 +119,7 @@ pub struct ProduceArgs {
     pub produce: produce::ProduceArgs,
 }
 
-fn produce_alerts(args: &ProduceArgs, context: &mut Context) -> Result<(), CliError> {
+fn produce_alerts(args: &ProduceCommand, context: &mut Context) -> Result<(), CliError> {
     let settings = args.config.load(context)?.config.kafka;
     let whole = runtime()?.block_on(produce::produce(&args.produce, &settings, &mut context.out))?;
     if whole { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
