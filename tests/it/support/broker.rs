@@ -1,8 +1,10 @@
 //! One helper for two brokers: librdkafka's mock cluster, and a real one when `KAFKA_BOOTSTRAP_SERVERS` names it.
 
+use std::process::Command;
 use std::time::Duration;
 
 use alert_responder::kafka::{EmbeddedBroker, Settings, ensure_topics};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 /// A broker with topics of this test's own.
@@ -10,11 +12,60 @@ pub(crate) struct Broker {
     pub(crate) settings: Settings,
     /// Kept alive; `None` when the broker is a real one.
     pub(crate) embedded: Option<EmbeddedBroker>,
+    /// A real one that this test started.
+    own: Option<OwnBroker>,
+}
+
+/// A real broker of one test, by the script that starts all of them.
+struct OwnBroker {
+    directory: TempDir,
+}
+
+impl OwnBroker {
+    fn script(&self, word: &str) -> String {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/kafka.sh");
+        let output = Command::new(script).arg(word).arg(self.directory.path()).output().expect("the script");
+        assert!(output.status.success(), "{word}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        let _stopped = self.script("kill");
+    }
 }
 
 impl Broker {
     /// Topics and groups get names that no other test has.
     pub(crate) async fn start(alerts_partitions: i32) -> Self {
+        match std::env::var("KAFKA_BOOTSTRAP_SERVERS") {
+            Ok(bootstrap_servers) => Self::with(alerts_partitions, Some(bootstrap_servers)).await,
+            Err(_) => Self::with(alerts_partitions, None).await,
+        }
+    }
+
+    /// A broker that no other test has, so that it may be away: a real one where the others use a real one.
+    pub(crate) async fn start_own(alerts_partitions: i32) -> Self {
+        if std::env::var_os("KAFKA_BOOTSTRAP_SERVERS").is_none() {
+            return Self::with(alerts_partitions, None).await;
+        }
+        let own = OwnBroker { directory: tempfile::tempdir().expect("a directory") };
+        let started = own.script("start");
+        let address = started.rsplit('=').next().expect("an address").to_owned();
+        Self { own: Some(own), ..Self::with(alerts_partitions, Some(address)).await }
+    }
+
+    /// Takes a broker of one's own away, or brings it back with everything it held.
+    pub(crate) fn set_up(&self, up: bool) {
+        match (&self.embedded, &self.own) {
+            (Some(embedded), _) => embedded.set_up(up),
+            (None, Some(own)) => drop(own.script(if up { "start" } else { "stop" })),
+            (None, None) => panic!("this broker belongs to all tests"),
+        }
+    }
+
+    async fn with(alerts_partitions: i32, real: Option<String>) -> Self {
         let id = Uuid::new_v4().simple().to_string();
         let named = |settings: Settings| {
             let mut settings = Settings {
@@ -30,7 +81,7 @@ impl Broker {
             settings.ledger.allow_single_replica = true;
             settings
         };
-        if let Ok(bootstrap_servers) = std::env::var("KAFKA_BOOTSTRAP_SERVERS") {
+        if let Some(bootstrap_servers) = real {
             let settings = named(Settings {
                 bootstrap_servers,
                 session_timeout: Duration::from_secs(6),
@@ -40,7 +91,7 @@ impl Broker {
                 ..Settings::default()
             });
             ensure_topics(&settings).await.expect("topics");
-            return Self { settings, embedded: None };
+            return Self { settings, embedded: None, own: None };
         }
         let names = named(Settings::default());
         let embedded = EmbeddedBroker::start(&[
@@ -49,6 +100,6 @@ impl Broker {
             (&names.dead_letters_topic, 1),
         ])
         .expect("embedded broker");
-        Self { settings: named(embedded.settings()), embedded: Some(embedded) }
+        Self { settings: named(embedded.settings()), embedded: Some(embedded), own: None }
     }
 }
