@@ -2,6 +2,7 @@
 
 use alert_responder::event::Outcome;
 
+use crate::support::ledger::Ledger;
 use crate::support::load::{Load, id_of};
 use crate::support::scene::{Quota, Scene};
 
@@ -27,6 +28,22 @@ async fn a_scan_whose_caller_was_killed_is_found_and_not_started_again() {
     scene.comes_to_rest(load.requests(), &mut ledger, &mut worker).await;
     scene.check_promises(&load, &ledger).await;
     assert!(ledger.inherited >= load.lines.len() - 1, "{} were in doubt", ledger.inherited);
+    each_got_what_it_needed(&scene, &ledger);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_does_not_show_a_scan_yet_is_no_proof_against_it() {
+    let load = Load::for_each(&[STARTED, NOT_STARTED].concat());
+    let mut scene = Scene::set(&load, 1, Quota::AMPLE).await;
+    let mut ledger = scene.ledger().await;
+    let mut worker = scene.start_worker();
+    scene.produce(&load.lines).await;
+    scene.comes_to_rest(load.requests(), &mut ledger, &mut worker).await;
+    scene.check_promises(&load, &ledger).await;
+    each_got_what_it_needed(&scene, &ledger);
+}
+
+fn each_got_what_it_needed(scene: &Scene, ledger: &Ledger) {
     for (names, attempts) in [(STARTED, 1), (NOT_STARTED, 2)] {
         for name in names {
             let id = id_of(name);
