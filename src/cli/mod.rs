@@ -8,6 +8,7 @@ pub mod completions;
 pub mod config;
 mod context;
 pub mod decode;
+pub mod demo;
 mod error;
 pub mod health;
 pub mod produce;
@@ -50,6 +51,8 @@ const EXIT_CODES: &str = "Exit codes: 0 fine, 1 unexpected, 2 usage, 3 invalid c
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what happens to each kind of alert: broker, Defender and worker in one process, nothing to set up.
+    Demo(demo::Args),
     /// Read alerts, decide, and make Defender scan: the worker.
     Run(run::Args),
     /// Show what the worker sees of a file of alerts.
@@ -100,6 +103,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Config(command) => config::run(command, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Healthcheck(args) => health::run(args, context),
+        Command::Demo(args) => demo::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Decode(args) => decode_alerts(args, context),
         Command::Produce(args) => produce_alerts(args, context),
