@@ -40,6 +40,7 @@ impl From<ConsumedRecord> for LedgerRecord {
 
 /// What the owner of a partition hears.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and nearly all of them are records")]
 pub enum LedgerInput {
     /// The partition is ours. Nothing of it is read until [`LedgerConsumer::start_from`] is called for it.
     Assigned(Assigned),
