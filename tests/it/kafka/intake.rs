@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, kafka_script};
 
 const TENANT: &str = "b1d4a1a4-0000-4000-8000-000000000001";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -394,4 +394,23 @@ async fn a_dead_letter_that_is_too_large_is_written_without_its_content() {
     assert_eq!(letters[0].header("alert_responder_position_only"), Some("true"));
     assert_eq!(letters[0].header("alert_responder_offset"), Some("0"));
     assert_eq!(balance(&broker).await.records, 2);
+}
+
+/// The one broker is killed and comes back: what was acknowledged is there, and the rest is decided after.
+#[tokio::test]
+async fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = Broker::start_own(dir.path(), 2).await else { return };
+    let running = start(&broker);
+    running.watcher.until_owning(2).await;
+    produce(&broker, mixed(2000)).await;
+    running.watcher.until_decided(500).await;
+    kafka_script("kill", dir.path());
+    kafka_script("start", dir.path());
+    produce(&broker, mixed(500)).await;
+    running.watcher.until_decided(2500).await;
+    running.stop().await;
+    let sum = balance(&broker).await;
+    let names: BTreeSet<String> = ledger_names(&broker).await.into_iter().collect();
+    assert_eq!((sum.records, sum.requested, names.len()), (2500, 500, 500));
 }
