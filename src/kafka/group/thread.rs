@@ -242,6 +242,7 @@ impl Poller {
             let reading: Vec<i32> = reading.into_iter().map(|(partition, ..)| partition).collect();
             if self.consumer.pause(&self.list(reading.iter().copied())).is_ok() {
                 self.paused = reading;
+                self.shared().set_paused(true);
             }
         } else if self.shared().has_room() {
             let reading = self.shared().partitions(|stage| matches!(stage, Stage::Reading { .. }));
@@ -249,6 +250,7 @@ impl Poller {
             let resumed = self.list(self.paused.iter().copied().filter(still_ours));
             if resumed.count() == 0 || self.consumer.resume(&resumed).is_ok() {
                 self.paused.clear();
+                self.shared().set_paused(false);
             }
         }
     }
