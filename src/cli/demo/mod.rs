@@ -1,4 +1,4 @@
-//! `demo`: broker, Defender and worker in one process, and 250 alerts that show what happens to each kind.
+//! `demo`: broker, Defender and worker in one process, and 300 alerts that show what happens to each kind.
 
 mod report;
 mod settings;

@@ -38,6 +38,7 @@ pub(super) fn simulator_config(stream: &Stream) -> SimulatorConfig {
         pending_for: Duration::from_millis(300),
         running_for: Duration::from_millis(700),
         list_lag: Duration::from_millis(200),
+        foreign_ends_after: Some(Duration::from_secs(13)),
         quotas: vec![
             Quota { calls: calls(PER_MINUTE), window: MINUTE },
             Quota { calls: calls(PER_HOUR), window: HOUR },
@@ -75,8 +76,8 @@ pub(super) fn configuration(broker: &EmbeddedBroker, api: &str, serve: bool) -> 
     scheduler.settle = Duration::from_millis(1000);
     scheduler.list_gap = Duration::from_millis(1000);
     scheduler.follow_interval = Duration::from_millis(500);
-    scheduler.quick_deadline = Duration::from_secs(12);
-    scheduler.full_deadline = Duration::from_secs(12);
+    scheduler.quick_deadline = Duration::from_secs(16);
+    scheduler.full_deadline = Duration::from_secs(16);
     scheduler.merge_window = Duration::from_millis(500);
     scheduler.protected = ProtectedDevices {
         names: vec!["dc-*".to_owned()],

@@ -130,7 +130,7 @@ pub(super) fn sample(now: Timestamp) -> Stream {
         }
     }
     // No rule wants these either.
-    for number in 40..100 {
+    for number in 40..134 {
         first.push(own(numbers.next(), "SuspiciousActivity", "low", device(&format!("ws-{number}")), raised));
     }
 
