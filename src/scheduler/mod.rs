@@ -36,7 +36,9 @@ pub use protection::{ProtectedDevices, Protection, Protector};
 pub use quota::{ReadBudget, Remaining};
 pub use settings::{BlastRadiusSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings};
 pub use snapshot::Snapshot;
-pub use state::{MEMORY, Phase, RADIUS_MEMORY, State};
+pub use state::{
+    Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Repeat, Request, Retry, Scan, Slot, State,
+};
 
 use crate::event::{EventBody, Mode, ScanEvent};
 use local::Local;
