@@ -11,6 +11,8 @@ pub mod decode;
 pub mod demo;
 mod error;
 pub mod health;
+pub mod ledger_audit;
+pub mod ledger_tail;
 pub mod produce;
 pub mod rules;
 pub mod rules_check;
