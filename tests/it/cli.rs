@@ -42,10 +42,9 @@ fn file(directory: &TempDir, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-fn rules(directory: &TempDir) -> String {
-    let rules = directory.path().join("rules");
-    std::fs::create_dir(&rules).expect("a directory");
-    rules.display().to_string()
+/// The starter rules.
+fn rules() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/rules")
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn schema_is_the_checked_in_one() {
 #[test]
 fn check_reports_and_its_code_tells() {
     let directory = TempDir::new().expect("a directory");
-    let good = file(&directory, "good.yaml", &format!("rules: {{directory: {}}}\n", rules(&directory)));
+    let good = file(&directory, "good.yaml", &format!("rules: {{directory: {}}}\n", rules()));
     let (code, out, err) = run(&mut program(&["check", "--config", &good]));
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert!(out.contains("configuration") && out.contains("mode shadow"), "{out}");

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use alert_responder::event::{Claim, DeadLetterReason, EventBody, Failed, FailedReason, ScanEvent, SkippedReason};
 use alert_responder::kafka::{
-    Cluster, ClusterSettings, ConsumedRecord, EmbeddedBroker, KafkaError, Tally, committed, produce_lines, read_all,
-    watermarks,
+    Cluster, ConsumedRecord, KafkaError, Tally, committed, produce_lines, read_all, watermarks,
 };
 use alert_responder::worker::intake::{Intake, IntakeEnd, IntakeObserver, RecordDecision};
 use jiff::Timestamp;
@@ -15,13 +14,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::broker::{Broker, kafka_script};
+use crate::support::broker::Broker;
 
-const TENANT: &str = "b1d4a1a4-0000-4000-8000-000000000001";
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const TENANT: &str = "b1d4a1a4-0000-4000-8000-000000000001";
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `scan …` asks for a scan, `fail …` for a failed event, `skip …` for nothing, all else is a dead letter.
-fn decide(record: &ConsumedRecord) -> RecordDecision {
+pub(super) fn decide(record: &ConsumedRecord) -> RecordDecision {
     let text = String::from_utf8_lossy(record.payload.as_deref().unwrap_or_default()).into_owned();
     let mut decision = RecordDecision { observed: 1, ..RecordDecision::default() };
     match text.split(' ').next().unwrap_or_default() {
@@ -34,12 +33,12 @@ fn decide(record: &ConsumedRecord) -> RecordDecision {
     decision
 }
 
-fn marker(name: &str) -> ScanEvent {
+pub(super) fn marker(name: &str) -> ScanEvent {
     let body = Claim { claim: name.to_owned(), owner: "test".to_owned(), version: "0".to_owned() };
     ScanEvent::new(Timestamp::UNIX_EPOCH, TENANT, body)
 }
 
-fn failed(offset: i64) -> ScanEvent {
+pub(super) fn failed(offset: i64) -> ScanEvent {
     let body = Failed {
         reason: FailedReason::EvaluationError,
         request_ids: vec![offset.to_string()],
@@ -48,10 +47,10 @@ fn failed(offset: i64) -> ScanEvent {
     ScanEvent::new(Timestamp::UNIX_EPOCH, TENANT, body)
 }
 
-const EMPTY_FAILED: &str = r#"{"claim":"c","request_ids":[],"device":{"id":"d"},"alerts":[],"rule_ids":[],
+pub(super) const EMPTY_FAILED: &str = r#"{"claim":"c","request_ids":[],"device":{"id":"d"},"alerts":[],"rule_ids":[],
     "scan_type":"Quick","priority":1,"comment":"","reason":"evaluation_error"}"#;
 
-fn claim_name(event: &ScanEvent) -> Option<String> {
+pub(super) fn claim_name(event: &ScanEvent) -> Option<String> {
     match &event.body {
         EventBody::Claim(claim) => Some(claim.claim.clone()),
         _ => None,
@@ -59,10 +58,10 @@ fn claim_name(event: &ScanEvent) -> Option<String> {
 }
 
 /// Counts what was told, so that a test can await it.
-struct Watcher {
-    decided: watch::Sender<u64>,
+pub(super) struct Watcher {
+    pub(super) decided: watch::Sender<u64>,
     partitions: watch::Sender<BTreeSet<i32>>,
-    trouble: watch::Sender<Vec<&'static str>>,
+    pub(super) trouble: watch::Sender<Vec<&'static str>>,
 }
 
 impl Watcher {
@@ -74,13 +73,13 @@ impl Watcher {
         })
     }
 
-    async fn until_decided(&self, count: u64) {
+    pub(super) async fn until_decided(&self, count: u64) {
         let mut decided = self.decided.subscribe();
         let reached = decided.wait_for(|decided| *decided >= count);
         tokio::time::timeout(PATIENCE, reached).await.expect("decided in time").unwrap();
     }
 
-    async fn until_owning(&self, count: usize) {
+    pub(super) async fn until_owning(&self, count: usize) {
         let mut partitions = self.partitions.subscribe();
         let reached = partitions.wait_for(|partitions| partitions.len() == count);
         tokio::time::timeout(PATIENCE, reached).await.expect("assigned in time").unwrap();
@@ -107,13 +106,13 @@ impl IntakeObserver for Watcher {
     }
 }
 
-struct Running {
-    watcher: Arc<Watcher>,
-    stop: CancellationToken,
-    task: JoinSet<Result<IntakeEnd, KafkaError>>,
+pub(super) struct Running {
+    pub(super) watcher: Arc<Watcher>,
+    pub(super) stop: CancellationToken,
+    pub(super) task: JoinSet<Result<IntakeEnd, KafkaError>>,
 }
 
-fn start(broker: &Broker) -> Running {
+pub(super) fn start(broker: &Broker) -> Running {
     let (watcher, stop) = (Watcher::new(), CancellationToken::new());
     let intake = Intake::new(
         broker.settings.clone(),
@@ -127,21 +126,21 @@ fn start(broker: &Broker) -> Running {
 }
 
 impl Running {
-    async fn stop(mut self) -> IntakeEnd {
+    pub(super) async fn stop(mut self) -> IntakeEnd {
         self.stop.cancel();
         let end = tokio::time::timeout(PATIENCE, self.task.join_next()).await.expect("ends in time");
         end.unwrap().unwrap().unwrap()
     }
 }
 
-async fn produce(broker: &Broker, lines: impl IntoIterator<Item = String>) {
+pub(super) async fn produce(broker: &Broker, lines: impl IntoIterator<Item = String>) {
     let input: String = lines.into_iter().map(|line| line + "\n").collect();
     let report = produce_lines(&broker.settings, &broker.settings.alerts_topic, input.as_bytes()).await.unwrap();
     assert_eq!(report.failed, 0, "{:?}", report.failures);
 }
 
 /// Sum of the counts in the commits, having checked that they cover the topic to its end.
-async fn balance(broker: &Broker) -> Tally {
+pub(super) async fn balance(broker: &Broker) -> Tally {
     let settings = &broker.settings;
     let commits = committed(settings, Cluster::Alerts, &settings.group_id, &settings.alerts_topic).await.unwrap();
     let mut sum = Tally::default();
@@ -169,13 +168,13 @@ async fn balance(broker: &Broker) -> Tally {
     sum
 }
 
-async fn ledger_names(broker: &Broker) -> Vec<String> {
+pub(super) async fn ledger_names(broker: &Broker) -> Vec<String> {
     let records = read_all(&broker.settings, Cluster::Ledger, &broker.settings.ledger_topic).await.unwrap();
     let events = records.iter().map(|record| ScanEvent::from_json(record.payload.as_ref().unwrap()).unwrap());
     events.filter_map(|event| claim_name(&event)).collect()
 }
 
-fn mixed(count: usize) -> impl Iterator<Item = String> {
+pub(super) fn mixed(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|number| match number % 5 {
         0 => format!("scan {number}"),
         1 => format!("fail {number}"),
@@ -290,127 +289,4 @@ async fn a_second_member_takes_half_and_gives_it_back_without_loss() {
     assert_eq!((sum.records, sum.requested), (500, 100));
     // Nothing was decided twice: the partitions were handed over with their commits.
     assert_eq!(ledger_names(&broker).await.len(), 100);
-}
-
-#[tokio::test]
-async fn an_outage_of_the_brokers_loses_nothing() {
-    let broker = Broker::start(1).await;
-    let Some(embedded) = &broker.embedded else { return };
-    embedded.set_up(false);
-    let running = start(&broker);
-    embedded.set_up(true);
-    produce(&broker, mixed(100)).await;
-    running.watcher.until_decided(100).await;
-    embedded.set_up(false);
-    embedded.set_up(true);
-    produce(&broker, mixed(100)).await;
-    running.watcher.until_decided(200).await;
-    running.stop().await;
-    assert_eq!(balance(&broker).await.records, 200);
-}
-
-/// Alerts on one cluster, the ledger on another that is away: intake waits, stays a member, and takes no more in.
-#[tokio::test]
-async fn a_ledger_that_is_away_holds_commits_back_and_nothing_is_lost() {
-    let mut broker = Broker::start(2).await;
-    if broker.embedded.is_none() {
-        return;
-    }
-    let settings = &mut broker.settings;
-    let ledger = EmbeddedBroker::start(&[(&settings.ledger_topic, 1), (&settings.dead_letters_topic, 1)]).unwrap();
-    settings.ledger.cluster = Some(ClusterSettings {
-        bootstrap_servers: ledger.bootstrap_servers().to_owned(),
-        librdkafka: settings.librdkafka.clone(),
-        ..ClusterSettings::default()
-    });
-    settings.delivery_timeout = Duration::from_secs(1);
-    ledger.set_up(false);
-    produce(&broker, (0..100).map(|number| format!("scan {number}"))).await;
-    let first = start(&broker);
-    first.watcher.until_owning(2).await;
-    // The appends of what was read have failed at least once.
-    let mut trouble = first.watcher.trouble.subscribe();
-    let seen = trouble.wait_for(|codes| codes.contains(&"not_acknowledged"));
-    tokio::time::timeout(PATIENCE, seen).await.expect("trouble in time").unwrap();
-    drop(trouble);
-
-    // A second member gets a partition although the first cannot finish it.
-    let second = start(&broker);
-    second.watcher.until_owning(1).await;
-    first.watcher.until_owning(1).await;
-    let settings = &broker.settings;
-    let commits = committed(settings, Cluster::Alerts, &settings.group_id, &settings.alerts_topic).await.unwrap();
-    assert!(commits.is_empty(), "{commits:?}");
-
-    ledger.set_up(true);
-    tokio::time::timeout(PATIENCE, async {
-        loop {
-            let commits =
-                committed(settings, Cluster::Alerts, &settings.group_id, &settings.alerts_topic).await.unwrap();
-            if commits.values().map(|commit| commit.offset).sum::<i64>() == 100 {
-                break;
-            }
-        }
-    })
-    .await
-    .expect("everything is committed in time");
-    first.stop().await;
-    second.stop().await;
-    let sum = balance(&broker).await;
-    assert_eq!((sum.records, sum.requested), (100, 100));
-    // An append that was given up may have arrived, and a record may have been decided by both: the ids tell.
-    let names: BTreeSet<String> = ledger_names(&broker).await.into_iter().collect();
-    assert_eq!(names.len(), 100);
-}
-
-#[tokio::test]
-async fn stopping_while_the_brokers_are_away_ends_all_the_same() {
-    let broker = Broker::start(1).await;
-    let Some(embedded) = &broker.embedded else { return };
-    let running = start(&broker);
-    running.watcher.until_owning(1).await;
-    produce(&broker, mixed(10)).await;
-    running.watcher.until_decided(10).await;
-    embedded.set_up(false);
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn a_dead_letter_that_is_too_large_is_written_without_its_content() {
-    let broker = Broker::start(1).await;
-    if broker.embedded.is_some() {
-        // The mock cluster takes records of any size.
-        return;
-    }
-    // Just below the 1,048,588 bytes that a broker takes: with more headers it is above.
-    produce(&broker, ["x".repeat(1_048_400), "skip 1".to_owned()]).await;
-    let running = start(&broker);
-    running.watcher.until_decided(2).await;
-    running.stop().await;
-    let settings = &broker.settings;
-    let letters = read_all(settings, Cluster::Ledger, &settings.dead_letters_topic).await.unwrap();
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].payload, None);
-    assert_eq!(letters[0].header("alert_responder_position_only"), Some("true"));
-    assert_eq!(letters[0].header("alert_responder_offset"), Some("0"));
-    assert_eq!(balance(&broker).await.records, 2);
-}
-
-/// The one broker is killed and comes back: what was acknowledged is there, and the rest is decided after.
-#[tokio::test]
-async fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(broker) = Broker::start_own(dir.path(), 2).await else { return };
-    let running = start(&broker);
-    running.watcher.until_owning(2).await;
-    produce(&broker, mixed(2000)).await;
-    running.watcher.until_decided(500).await;
-    kafka_script("kill", dir.path());
-    kafka_script("start", dir.path());
-    produce(&broker, mixed(500)).await;
-    running.watcher.until_decided(2500).await;
-    running.stop().await;
-    let sum = balance(&broker).await;
-    let names: BTreeSet<String> = ledger_names(&broker).await.into_iter().collect();
-    assert_eq!((sum.records, sum.requested, names.len()), (2500, 500, 500));
 }
