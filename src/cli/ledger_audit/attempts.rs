@@ -107,12 +107,13 @@ impl Lane {
     fn take_requests(&mut self, body: &Intent, place: &mut Place<'_>) -> Vec<Key> {
         let Intent { scan_id, device, .. } = body;
         for id in &body.request_ids {
-            if !self.requests.contains_key(&key(id)) {
-                if self.complete {
-                    self.violation(ViolationCode::IntentWithoutRequest, &[], place, || {
-                        format!("scan {scan_id} covers request {id}, which was never made")
-                    });
-                }
+            let known = self.requests.contains_key(&key(id));
+            if !known && self.complete {
+                self.violation(ViolationCode::IntentWithoutRequest, &[], place, || {
+                    format!("scan {scan_id} covers request {id}, which was never made")
+                });
+            }
+            if !known || !self.complete {
                 self.trust(id, device, place);
             }
             let Some(request) = self.requests.get_mut(&key(id)) else { continue };

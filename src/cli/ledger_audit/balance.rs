@@ -60,7 +60,7 @@ impl Balance {
         notes: &mut Vec<String>,
     ) -> Vec<PartitionReport> {
         // Without a single record the ledger shows nothing; nothing is what it must hold.
-        let ledger_late = lanes.values().any(|lane| !lane.complete || lane.too_new.is_some());
+        let ledger_late = lanes.values().any(|lane| (!lane.complete && lane.reach.is_some()) || lane.too_new.is_some());
         self.collect_requests(lanes);
         let late = self.dead_letters_late;
         let mut reports = Vec::new();
@@ -177,7 +177,7 @@ impl Partition {
                 unaccounted = unaccounted.saturating_add(said.saturating_sub(found));
                 violations.alerts(ViolationCode::DeadLettersDiffer, || {
                     format!(
-                        "alerts partition {number}, offsets {} to {committed}: {said} records were committed as dead letters ({reason}), and the dead letters hold {found}",
+                        "alerts partition {number}, offsets {} to {committed}: committed as dead letters ({reason}): {said}; found among the dead letters: {found}",
                         tally.base
                     )
                 });

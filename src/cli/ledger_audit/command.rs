@@ -47,6 +47,15 @@ pub async fn audit(
     for (partition, committed) in commits {
         audit.committed(partition, committed.offset, CommittedTally::from_metadata(&committed.metadata));
     }
+    for (partition, committed) in
+        kafka::committed(kafka, Cluster::Ledger, &kafka.dispatch_group_id(), &kafka.ledger_topic)
+            .await
+            .context("reading what dispatch has committed")?
+    {
+        if let Some(claim) = claim_of(&committed.metadata) {
+            audit.ledger_claim(partition, &claim);
+        }
+    }
     read_ledger(&mut audit, kafka).await.context("reading the ledger")?;
     read_dead_letters(&mut audit, kafka).await.context("reading the dead letters")?;
     if args.skip_alerts {
@@ -55,6 +64,15 @@ pub async fn audit(
         read_alerts(&mut audit, kafka, &alerts.options(false)).await.context("reading the alerts")?;
     }
     Ok(audit.finish())
+}
+
+/// The claim in the metadata of dispatch's commit.
+fn claim_of(metadata: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Position {
+        claim: Option<String>,
+    }
+    serde_json::from_str::<Position>(metadata).ok()?.claim
 }
 
 async fn read_ledger(audit: &mut Audit, kafka: &kafka::Settings) -> Result<(), KafkaError> {

@@ -78,6 +78,11 @@ pub(super) struct Lane {
     /// Latest time of any record before this one.
     pub(super) clock: Option<Timestamp>,
     claim: Option<String>,
+    standing: Standing,
+    /// What is found while the claim in force is not known by a record.
+    assumed: Option<Violations>,
+    /// From here on everything is checked: the beginning of the log, or the first claim of one that begins late.
+    pub(super) holds_from: Option<i64>,
     /// Offset of the record that pulled the kill switch.
     pub(super) halted: Option<i64>,
     pub(super) requests: HashMap<Key, Request>,
@@ -87,6 +92,19 @@ pub(super) struct Lane {
     pub(super) devices: HashMap<Key, Device>,
     pub(super) calls: Vec<Span>,
     pub(super) counts: Counts,
+}
+
+/// How it is known which claim is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// By a record, or by its absence in a log that is whole.
+    Known,
+    /// The log begins late, and the owner's commit names it.
+    Committed,
+    /// The log begins late: it is the one of the first decision.
+    Guessed,
+    /// The log begins late, decisions under several claims were seen, and nothing says which of them count.
+    Ambiguous,
 }
 
 /// What a check needs to know of the record in hand.
@@ -112,6 +130,9 @@ impl Lane {
             too_new: None,
             clock: None,
             claim: None,
+            standing: Standing::Known,
+            assumed: None,
+            holds_from: None,
             halted: None,
             requests: HashMap::new(),
             scans: HashMap::new(),
@@ -119,6 +140,13 @@ impl Lane {
             devices: HashMap::new(),
             calls: Vec::new(),
             counts: Counts::default(),
+        }
+    }
+
+    /// The claim in force, as the owner's commit names it: good for a log that shows no change of it.
+    pub(super) fn committed_claim(&mut self, claim: &str) {
+        if self.reach.is_none() {
+            self.claim = Some(claim.to_owned());
         }
     }
 
@@ -136,9 +164,34 @@ impl Lane {
         }
         if self.reach.is_none() {
             self.complete = offset == 0 || record.is_ok_and(|event| matches!(event.body, EventBody::Genesis(_)));
+            if self.complete {
+                (self.claim, self.holds_from) = (None, Some(offset));
+            } else {
+                self.standing = if self.claim.is_some() { Standing::Committed } else { Standing::Guessed };
+                self.assumed = Some(Violations::new(options.listed_violations));
+            }
         }
         self.reach = Some((first, offset));
         self.counts.records += 1;
+        if record.is_ok_and(|event| matches!(event.body, EventBody::Claim(_))) {
+            self.first_claim(offset, violations);
+        }
+        match self.assumed.take() {
+            None => self.read(offset, record, options, violations),
+            Some(mut assumed) => {
+                self.read(offset, record, options, &mut assumed);
+                self.assumed = Some(assumed);
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        offset: i64,
+        record: Result<&ScanEvent, &EventError>,
+        options: &AuditOptions,
+        violations: &mut Violations,
+    ) {
         let event = match record {
             Ok(event) => event,
             Err(EventError::TooNew { needed }) => {
@@ -156,6 +209,35 @@ impl Lane {
         self.event(&event.body, &mut place);
         self.counts.duplicates += u64::from(place.repeated);
         self.clock = self.clock.max(Some(event.time));
+    }
+
+    /// The first claim of a log that begins late. Which decisions before it counted was a guess, so what they led to is
+    /// forgotten; only the requests are kept.
+    fn first_claim(&mut self, offset: i64, violations: &mut Violations) {
+        let Some(assumed) = self.assumed.take() else { return };
+        violations.take_over(assumed, false);
+        self.standing = Standing::Known;
+        self.holds_from = Some(offset);
+        self.halted = None;
+        self.scans = HashMap::new();
+        self.void_intents = HashMap::new();
+        self.devices = HashMap::new();
+        self.calls = Vec::new();
+        for request in self.requests.values_mut() {
+            request.doubtful = request.end.is_some();
+            if let Some(open) = &mut request.open {
+                open.scan = None;
+            }
+        }
+    }
+
+    /// Ends the reading: what was found under an assumed claim counts, unless the assumption broke down.
+    pub(super) fn close_log(&mut self, violations: &mut Violations) {
+        if let Some(assumed) = self.assumed.take() {
+            let holds = self.standing != Standing::Ambiguous;
+            self.holds_from = self.reach.map(|(first, _)| first).filter(|_| holds);
+            violations.take_over(assumed, holds);
+        }
     }
 
     fn event(&mut self, body: &EventBody, place: &mut Place<'_>) {
@@ -203,6 +285,9 @@ impl Lane {
                 true
             }
         };
+        if !counts && self.standing == Standing::Guessed {
+            self.standing = Standing::Ambiguous;
+        }
         if !counts {
             self.counts.void += 1;
         }

@@ -58,6 +58,12 @@ impl Audit {
         lane.record(offset, record, &self.options, &mut self.violations);
     }
 
+    /// The claim in force by the metadata of the dispatch group's commit. Tell it before the partition's first record: a log
+    /// that begins after its last claim can then be judged.
+    pub fn ledger_claim(&mut self, partition: i32, claim: &str) {
+        self.lanes.entry(partition).or_insert_with(|| Lane::new(partition)).committed_claim(claim);
+    }
+
     /// A dead letter: topic, partition and offset of the record that it keeps, and the reason.
     pub fn dead_letter(&mut self, topic: &str, partition: i32, offset: i64, reason: DeadLetterReason) {
         if topic == self.options.alerts_topic {

@@ -67,12 +67,15 @@ pub struct LaneReport {
     /// Its tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// First offset read: from here the audit holds.
+    /// First offset read.
     pub from: i64,
     /// Last offset read.
     pub to: i64,
     /// Whether that is the whole log. Otherwise what began before is taken on trust.
     pub complete: bool,
+    /// From here on everything is checked; absent where it cannot be told which decisions counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds_from: Option<i64>,
     /// Records read.
     pub records: u64,
     /// Repetitions of a record, as at-least-once delivery allows.
@@ -191,7 +194,7 @@ pub struct PartitionReport {
 /// Puts the findings together.
 pub(super) fn draw(
     options: AuditOptions,
-    lanes: BTreeMap<i32, Lane>,
+    mut lanes: BTreeMap<i32, Lane>,
     alerts: Vec<PartitionReport>,
     mut violations: Violations,
     mut notes: Vec<String>,
@@ -209,7 +212,9 @@ pub(super) fn draw(
     let mut unaccounted = alerts.iter().fold(0_u64, |sum, partition| sum.saturating_add(partition.unaccounted));
     let (mut requests, mut calls, mut ledger) = (RequestReport::default(), CallReport::default(), Vec::new());
     let mut too_new = false;
-    for lane in lanes.values() {
+    for lane in lanes.values_mut() {
+        lane.close_log(&mut violations);
+        let lane = &*lane;
         lane.requests.values().filter_map(|request| request.end).for_each(|end| add(end.outcome, 1));
         unaccounted = unaccounted.saturating_add(count_requests(lane, &mut requests, options.listed_in_flight));
         count_calls(lane, &options, &mut calls, &mut violations);
@@ -306,6 +311,7 @@ fn lane_report(lane: &Lane) -> Option<LaneReport> {
         from,
         to,
         complete: lane.complete,
+        holds_from: lane.holds_from,
         records: lane.counts.records,
         duplicates: lane.counts.duplicates,
         void: lane.counts.void,
@@ -325,10 +331,15 @@ fn lane_notes(lane: &Lane) -> Vec<String> {
         ));
     }
     if let Some((from, _)) = lane.reach.filter(|_| !lane.complete) {
-        notes.push(format!(
-            "ledger partition {} begins at offset {from}: what began before is taken on trust",
-            lane.partition
-        ));
+        let partition = lane.partition;
+        notes.push(match lane.holds_from {
+            Some(holds) => format!(
+                "ledger partition {partition} begins at offset {from}: the audit holds from offset {holds}, and takes what began before on trust"
+            ),
+            None => format!(
+                "ledger partition {partition} begins at offset {from}, after the claim that is in force: which decisions counted cannot be told, so only the balance is checked"
+            ),
+        });
     }
     notes
 }

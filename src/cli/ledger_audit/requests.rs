@@ -30,6 +30,8 @@ pub(super) struct Request {
     /// Present until it has ended.
     pub(super) open: Option<Box<Open>>,
     pub(super) end: Option<End>,
+    /// Whether its end may have been void: it was written before the first claim of a log that begins late.
+    pub(super) doubtful: bool,
 }
 
 /// A request that has not ended.
@@ -80,6 +82,7 @@ impl Lane {
                 source: Self::source(&body.alerts, place),
                 open: Some(Box::new(open)),
                 end: None,
+                doubtful: false,
             };
             self.requests.insert(key(id), request);
             return;
@@ -101,6 +104,7 @@ impl Lane {
                 origin: Origin::Requested,
                 open: Some(Box::new(open)),
                 end: None,
+                doubtful: false,
             };
             self.counts.requested_again += 1;
         } else {
@@ -108,22 +112,27 @@ impl Lane {
         }
     }
 
-    /// Takes a request of a log that begins late on trust: it was made before the log that is left.
+    /// Takes a request of a log that begins late on trust: it was made before the log that is left, or its end was void.
     pub(super) fn trust(&mut self, id: &str, device: &DeviceRef, place: &Place<'_>) {
-        self.requests.entry(key(id)).or_insert_with(|| Request {
+        let request = self.requests.entry(key(id)).or_insert_with(|| Request {
             origin: Origin::Unknown,
             offset: place.offset,
             made_at: place.time.as_millisecond(),
             source: (-1, -1),
-            open: Some(Box::new(Open {
+            open: None,
+            end: None,
+            doubtful: true,
+        });
+        if std::mem::take(&mut request.doubtful) {
+            request.end = None;
+            request.open = Some(Box::new(Open {
                 id: id.into(),
                 device: key(&device.id),
                 device_id: device.id.as_str().into(),
                 mode: None,
                 scan: None,
-            })),
-            end: None,
-        });
+            }));
+        }
     }
 
     /// Ends a request. `scan` is the scan that ends with it, where one does.
@@ -135,12 +144,13 @@ impl Lane {
         scan: Option<&str>,
         place: &mut Place<'_>,
     ) {
-        if !self.requests.contains_key(&key(id)) {
-            if self.complete {
-                self.violation(ViolationCode::TerminalWithoutRequest, &[], place, || {
-                    format!("request {id} ends as {} and was never made", describe(outcome))
-                });
-            }
+        let known = self.requests.contains_key(&key(id));
+        if !known && self.complete {
+            self.violation(ViolationCode::TerminalWithoutRequest, &[], place, || {
+                format!("request {id} ends as {} and was never made", describe(outcome))
+            });
+        }
+        if !known || !self.complete {
             self.trust(id, device, place);
         }
         let Some(request) = self.requests.get_mut(&key(id)) else { return };
@@ -212,6 +222,7 @@ impl Lane {
                 source: Self::source(alerts, place),
                 open: None,
                 end: Some(End { offset: place.offset, outcome, identity: place.identity }),
+                doubtful: false,
             };
             self.requests.insert(key(id), request);
             return;

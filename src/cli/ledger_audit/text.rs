@@ -18,21 +18,21 @@ fn render(report: &AuditReport, out: &mut String) -> fmt::Result {
         writeln!(out, "Ledger      empty")?;
     }
     for lane in &report.ledger {
-        let whole = if lane.complete { "the whole log" } else { "the log begins late" };
+        let whole = if lane.complete { "the whole log" } else { "it begins late" };
         writeln!(
             out,
-            "Ledger      partition {}, offsets {} to {} ({whole}): {} records; {} claims, {} repeated, {} void, {} late",
+            "Ledger      partition {}, offsets {} to {} ({whole}): records {}, claims {}, repeated {}, void {}, late {}",
             lane.partition, lane.from, lane.to, lane.records, lane.claims, lane.duplicates, lane.void, lane.late
         )?;
         if lane.requested_again > 0 {
-            writeln!(out, "            {} requests were made again long after their end", lane.requested_again)?;
+            writeln!(out, "            requests made again long after their end: {}", lane.requested_again)?;
         }
     }
     let requests = &report.requests;
     let flight = &requests.in_flight;
     writeln!(
         out,
-        "Requests    {} made, {} ended, {} in flight ({} waiting, {} calling, {} running)",
+        "Requests    made {}, ended {}, in flight {} (waiting {}, calling {}, running {})",
         requests.made, requests.ended, flight.total, flight.waiting, flight.calling, flight.running
     )?;
     for open in &flight.oldest {
@@ -42,7 +42,7 @@ fn render(report: &AuditReport, out: &mut String) -> fmt::Result {
     let calls = &report.calls;
     writeln!(
         out,
-        "Calls       {} intents: {} accepted, {} joined, {} failed, {} withdrawn",
+        "Calls       intents {}: accepted {}, joined {}, failed {}, withdrawn {}",
         calls.intents, calls.accepted, calls.joined, calls.failed, calls.withdrawn
     )?;
     for window in &calls.windows {
@@ -52,7 +52,7 @@ fn render(report: &AuditReport, out: &mut String) -> fmt::Result {
     for partition in &report.alerts {
         render_partition(partition, out)?;
     }
-    writeln!(out, "Outcomes    {} unaccounted", report.unaccounted)?;
+    writeln!(out, "Outcomes    unaccounted {}", report.unaccounted)?;
     for (outcome, reasons) in &report.outcomes {
         for (reason, count) in reasons {
             let what = format!("{outcome} {reason}");
@@ -77,7 +77,7 @@ fn render(report: &AuditReport, out: &mut String) -> fmt::Result {
     }
     match report.verdict {
         Verdict::Balanced => writeln!(out, "Balanced: every promise that the log can show is kept."),
-        Verdict::Violated => writeln!(out, "NOT BALANCED: {total} violations, {} unaccounted.", report.unaccounted),
+        Verdict::Violated => writeln!(out, "NOT BALANCED: violations {total}, unaccounted {}.", report.unaccounted),
         Verdict::TooNew => writeln!(out, "CANNOT AUDIT: a newer version wrote the ledger."),
     }
 }

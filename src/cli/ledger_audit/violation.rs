@@ -117,6 +117,27 @@ impl Violations {
         Self { most_listed, counts: BTreeMap::new(), listed: Vec::new() }
     }
 
+    /// Takes over what was found on an assumption. What holds without it is taken over in any case.
+    pub(super) fn take_over(&mut self, assumed: Self, assumption_holds: bool) {
+        let holds = |code: ViolationCode| {
+            assumption_holds
+                || matches!(
+                    code,
+                    ViolationCode::UnreadableRecord | ViolationCode::WrongPlace | ViolationCode::SecondGenesis
+                )
+        };
+        for violation in assumed.listed.into_iter().filter(|violation| holds(violation.code)) {
+            let listed = self.counts.get(&violation.code).copied().unwrap_or(0);
+            if listed < u64::try_from(self.most_listed).unwrap_or(u64::MAX) {
+                self.listed.push(violation);
+            }
+        }
+        for (code, count) in assumed.counts.into_iter().filter(|(code, _)| holds(*code)) {
+            let sum = self.counts.entry(code).or_default();
+            *sum = sum.saturating_add(count);
+        }
+    }
+
     /// Whether another violation of this code would be listed; its message is not worth making otherwise.
     fn count(&mut self, code: ViolationCode) -> bool {
         let count = self.counts.entry(code).or_default();

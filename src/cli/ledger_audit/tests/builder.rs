@@ -21,13 +21,14 @@ pub(super) fn device(id: &str) -> DeviceRef {
 
 /// The requests `r10`, `r11`, … come from the alerts `10`, `11`, … at those offsets of partition 0.
 fn alerts(ids: &[&str]) -> Vec<AlertRef> {
+    let number = |id: &str| id.trim_start_matches('r').to_owned();
     let alert = |id: &&str| AlertRef {
-        id: id[1..].to_owned(),
+        id: number(id),
         title: None,
         severity: Severity::High,
         topic: "alerts".to_owned(),
         partition: 0,
-        offset: id[1..].parse().unwrap(),
+        offset: number(id).parse().unwrap(),
         index: 0,
     };
     ids.iter().map(alert).collect()

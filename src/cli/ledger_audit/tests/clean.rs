@@ -1,7 +1,7 @@
 //! Lives that keep every promise.
 
 use super::builder::{Log, OTHER};
-use crate::cli::ledger_audit::AuditReport;
+use crate::cli::ledger_audit::{Audit, AuditOptions, AuditReport, ViolationCode};
 use crate::event::*;
 
 fn outcome(report: &AuditReport, outcome: &str, reason: &str) -> u64 {
@@ -199,4 +199,47 @@ fn a_log_that_begins_late_takes_what_it_cannot_know_on_trust() {
     assert_eq!((lane.from, lane.to, lane.complete), (500, 508, false));
     assert!(report.notes.iter().any(|note| note.contains("begins at offset 500")), "{:?}", report.notes);
     assert_eq!((outcome(&report, "scanned", ""), outcome(&report, "joined", "")), (2, 2));
+}
+
+#[test]
+fn a_log_that_begins_late_holds_from_its_first_claim() {
+    // Whether claim `a` or `b` was in force before the first claim of the log is not told; after it all is.
+    let mut log = Log::empty();
+    log.next = 500;
+    log.requested("r10");
+    log.requested("r11");
+    log.claim = "a".to_owned();
+    log.intent("s1", 1, &["r10", "r11"]);
+    log.claim = "b".to_owned();
+    log.suppressed(&["r10"], SuppressedReason::Duplicate);
+    log.intent("s2", 1, &["r11"]);
+    let report = log.assert_clean();
+    assert_eq!(report.ledger[0].holds_from, None);
+    assert!(report.notes.iter().any(|note| note.contains("cannot be told")), "{:?}", report.notes);
+
+    let claim = log.claimed("c");
+    log.accepted("s2", 1, &["r11"], "action-2");
+    log.finished("s2", &["r11"], &[]);
+    log.suppressed(&["r10"], SuppressedReason::TooOld);
+    assert_eq!(log.assert_clean().ledger[0].holds_from, Some(claim));
+    let second = log.failed(None, &["r10"], FailedReason::DeviceNotFound);
+    log.assert_only(ViolationCode::SecondTerminal, &[second - 1, second]);
+}
+
+#[test]
+fn the_owners_commit_tells_the_claim_of_a_log_without_one() {
+    let mut log = Log::empty();
+    log.next = 500;
+    log.requested("r10");
+    log.claim = "a".to_owned();
+    log.suppressed(&["r10"], SuppressedReason::TooOld);
+    log.claim = "b".to_owned();
+    let first = log.suppressed(&["r10"], SuppressedReason::Duplicate);
+    let second = log.failed(None, &["r10"], FailedReason::DeviceNotFound);
+    let mut audit = Audit::new(AuditOptions::default());
+    audit.ledger_claim(0, "b");
+    log.tell(&mut audit);
+    let report = audit.finish();
+    assert_eq!((report.ledger[0].void, report.ledger[0].holds_from), (1, Some(500)));
+    assert_eq!(report.violations[0].offsets, [first, second]);
 }

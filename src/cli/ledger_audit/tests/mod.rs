@@ -1,5 +1,6 @@
 //! Logs written by hand: a clean life, and one planted violation for each check. And logs that the real scheduler wrote.
 
+mod broker;
 mod builder;
 mod clean;
 mod driven;

@@ -163,3 +163,27 @@ fn a_commit_without_counts_is_named() {
         assert!(report.notes.iter().any(|note| note.contains("carries no counts of ours")), "{:?}", report.notes);
     }
 }
+
+/// The examples of `docs/ledger.md` are what the command prints.
+#[test]
+fn the_documents_show_what_is_printed() {
+    let balanced = render_text(&Topics::balanced().audit());
+    let mut topics = Topics::balanced();
+    topics.log.now += 60;
+    topics.log.requested("r17");
+    topics.log.control(ControlAction::Halted);
+    topics.log.intent("s2", 1, &["r16", "r17"]);
+    topics.log.accepted("s2", 1, &["r16", "r17"], "action-2");
+    topics.dead_letters.clear();
+    let violated = render_text(&topics.audit());
+    let documents = include_str!("../../../../docs/ledger.md");
+    assert!(documents.contains(&balanced), "docs/ledger.md lacks this:\n{balanced}");
+    assert!(documents.contains(&violated), "docs/ledger.md lacks this:\n{violated}");
+    for code in ViolationCode::ALL {
+        assert!(documents.contains(&format!("`{code}`")), "docs/ledger.md says nothing of {code}");
+    }
+    for event in EventBody::NAMES {
+        assert!(documents.contains(&format!("| `{event}` |")), "docs/ledger.md says nothing of {event}");
+    }
+    assert!(documents.contains(include_str!("../../ledger_tail/golden.txt")), "docs/ledger.md lacks the lines of tail");
+}
