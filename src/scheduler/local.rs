@@ -1,7 +1,7 @@
 //! What the owner keeps beside the fold: what is under way, and when to look at what again. Lost with the process,
 //! rebuilt from the state by its successor.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -200,8 +200,7 @@ impl Local {
                     scan.attempt == *attempt && matches!(scan.phase, super::state::Phase::Intended { .. })
                 })
         });
-        let devices: HashSet<&String> = state.devices.keys().collect();
-        self.look_ups.retain(|device, _| devices.contains(device));
+        self.look_ups.retain(|device, _| state.devices.contains_key(device));
     }
 }
 

@@ -91,7 +91,12 @@ impl World {
                 60..95 => self.dice.millis(1_000, 30_000),
                 _ => self.dice.millis(30_000, 300_000),
             };
-            self.pass(pause, SignedDuration::from_secs(5))?;
+            let tick = if self.hard.pace > 1 { 60 } else { 5 };
+            self.pass(pause * i32::try_from(self.hard.pace).unwrap_or(1), SignedDuration::from_secs(tick))?;
+            if self.step.is_multiple_of(8) && self.owners.iter().any(|owner| owner.scheduler.state().unaccounted() != 0)
+            {
+                return Err("a worker holds requests in no structure".to_owned());
+            }
             self.arrivals();
             self.trouble_owners()?;
             self.operate();
@@ -110,9 +115,10 @@ impl World {
         }
         self.control(ControlAction::Resumed);
         self.start_owner();
-        for _ in 0..400 {
+        let tick = SignedDuration::from_secs(if self.hard.pace > 1 { 120 } else { 30 });
+        for _ in 0..700 {
             self.step += 1;
-            self.pass(SignedDuration::from_secs(30), SignedDuration::from_secs(30))?;
+            self.pass(tick, tick)?;
             self.claim_again();
             if self.checks.whole.requests.is_empty() && self.queue.is_empty() {
                 break;
@@ -175,7 +181,7 @@ impl World {
     }
 
     fn land(&mut self, event: ScanEvent) -> Done {
-        let applied = self.checks.landed(&self.hard, offset(self.log.len()), &event)?;
+        let applied = self.checks.landed(&self.hard, &self.api, offset(self.log.len()), &event)?;
         let former = claim_of(&event.body).is_some_and(|claim| self.checks.whole.claim.as_deref() != Some(claim));
         match applied {
             Applied::Changed => {
@@ -195,6 +201,9 @@ impl World {
                     self.coverage.saw("log former_decision_void");
                 }
             }
+        }
+        for byte in event.id().bytes() {
+            self.coverage.fingerprint = self.coverage.fingerprint.wrapping_mul(1_099_511_628_211) ^ u64::from(byte);
         }
         self.log.push(event);
         for id in self.owners.iter().map(|owner| owner.id).collect::<Vec<_>>() {
@@ -235,9 +244,6 @@ impl World {
         let clock = owner.clock(self.now);
         let on_the_way: Vec<String> = owner.on_the_way.values().cloned().collect();
         let commands = owner.scheduler.poll(clock);
-        if owner.scheduler.state().unaccounted() != 0 {
-            return Err("a worker holds requests in no structure".to_owned());
-        }
         order::check(&self.hard, owner, &on_the_way, &commands, clock)?;
         self.obey(id, commands, clock)
     }
@@ -325,7 +331,8 @@ impl World {
                     self.coverage.saw("fault list_failed");
                     ReadReply::Failed
                 } else {
-                    ReadReply::Complete(self.api.list(created_since, now))
+                    let trouble = self.hard.api > 0;
+                    ReadReply::Complete(self.api.list(&mut self.dice, trouble, created_since, now, &mut self.coverage))
                 };
                 let Some(owner) = self.owners.iter().find(|owner| owner.id == id) else { return };
                 Reply::List { created_since, started_at: owner.clock(now), answer }

@@ -9,7 +9,7 @@ impl World {
     pub(super) fn arrivals(&mut self) {
         while self.dice.chance(self.hard.arrivals) {
             let number = self.requests.len() as u64;
-            let mut request = input::request(&mut self.dice, self.now, number);
+            let mut request = input::request(&mut self.dice, &self.hard, self.now, number);
             if !self.requests.is_empty() && self.dice.chance(100) {
                 let (_, other) = &self.requests[self.dice.index(self.requests.len())];
                 if self.dice.chance(500) {
@@ -189,6 +189,10 @@ impl World {
             return Err(format!("the oldest record needed went back from {} to {needed}", self.committed.0));
         }
         self.committed = (needed, state.claim_before(offset(needed)).map(str::to_owned));
+        // Costly: one commit in three is looked at.
+        if !self.dice.chance(333) {
+            return Ok(());
+        }
         let mut part = State::starting_under(self.committed.1.clone());
         for (position, event) in self.log.iter().enumerate().skip(needed) {
             part.apply(offset(position), event);
