@@ -83,7 +83,7 @@ impl World {
     }
 
     fn history(&mut self, steps: u32) -> Done {
-        self.start_owner();
+        self.start_owner()?;
         while self.step < steps {
             self.step += 1;
             let pause = match self.dice.between(0, 99) {
@@ -114,12 +114,12 @@ impl World {
             self.crash(owner);
         }
         self.control(ControlAction::Resumed);
-        self.start_owner();
+        self.start_owner()?;
         let tick = SignedDuration::from_secs(if self.hard.pace > 1 { 120 } else { 30 });
         for _ in 0..700 {
             self.step += 1;
             self.pass(tick, tick)?;
-            self.claim_again();
+            self.claim_again()?;
             if self.checks.whole.requests.is_empty() && self.queue.is_empty() {
                 break;
             }
@@ -258,7 +258,7 @@ impl World {
                     if let EventBody::Intent(intent) = &*body {
                         self.decided.insert((intent.scan_id.clone(), intent.attempt), self.now);
                     }
-                    self.append(index, ScanEvent::new(time, "tenant", *body));
+                    self.append(index, ScanEvent::new(time, "tenant", *body))?;
                 }
                 Command::Call(call) => {
                     let (what, slow) = match &call {
@@ -279,7 +279,7 @@ impl World {
         Ok(())
     }
 
-    fn append(&mut self, index: usize, event: ScanEvent) {
+    fn append(&mut self, index: usize, event: ScanEvent) -> Done {
         let slow = self.dice.chance(self.hard.slow_log);
         if slow {
             self.coverage.saw("fault late_append");
@@ -297,9 +297,13 @@ impl World {
             };
             owner.scheduler.state().scans.get(scan).map(|scan| scan.device.id.clone())
         });
-        owner.on_the_way.insert(event.id(), device.unwrap_or_default());
+        let before = owner.on_the_way.insert(event.id(), device.unwrap_or_default());
+        if before.is_some() && !matches!(event.body, EventBody::Carried(_)) {
+            return Err(format!("{event:?} is decided again before it is read back"));
+        }
         let id = owner.id;
         self.at(lands, Happening::Land(Some(id), Box::new(event)));
+        Ok(())
     }
 
     /// A worker's call leaves the process, or does not.
