@@ -391,9 +391,7 @@ impl Scheduler {
             | AttemptResult::Busy
             | AttemptResult::InDoubt => ended(FailedReason::Rejected, failed),
         };
-        if failed.reason.is_some() {
-            self.local.troubles = 0;
-        }
+        self.local.troubles = if failed.reason.is_some() { 0 } else { self.local.troubles };
         self.pause_locally(failed.lane_paused_until);
         self.append(now, &scan.device.id, failed.into(), commands);
     }

@@ -200,6 +200,7 @@ impl Local {
                     scan.attempt == *attempt && matches!(scan.phase, super::state::Phase::Intended { .. })
                 })
         });
+        self.look_ups.retain(|device, _| state.devices.contains_key(device));
     }
 }
 

@@ -192,7 +192,7 @@ impl Scheduler {
             let fact = Carried::Halted { claim: self.claim.clone() };
             commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
         }
-        let resting: Vec<_> = self
+        let mut resting: Vec<_> = self
             .state
             .devices
             .iter()
@@ -200,6 +200,8 @@ impl Scheduler {
             .filter_map(|(id, device)| Some((id.clone(), device.cooldown.clone()?)))
             .filter(|(_, cooldown)| cooldown.until > now && cooldown.time < old)
             .collect();
+        // A map's order is not the same twice; a history must be.
+        resting.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (id, cooldown) in resting {
             let device = crate::event::DeviceRef { id: id.clone(), ..Default::default() };
             let fact = Carried::Cooldown {

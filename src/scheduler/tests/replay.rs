@@ -46,6 +46,7 @@ fn reached_devices_survive_a_restart() {
 fn slots_of_requests_that_waited_long_survive_a_restart() {
     let mut settings = Settings::default();
     settings.quota.per_hour = 1;
+    settings.blast_radius.per = std::time::Duration::from_secs(60);
     settings.quota.reserve_percent = 0;
     let mut bench = Bench::with(settings, Mode::Live);
     bench.scheduler.set_halted(true);
@@ -58,6 +59,22 @@ fn slots_of_requests_that_waited_long_survive_a_restart() {
     bench.restart();
     bench.run();
     assert_eq!(bench.scheduler.snapshot(bench.now).remaining.hour, 0);
+}
+
+#[test]
+fn a_pause_survives_a_restart_although_the_request_that_met_it_has_ended() {
+    let mut bench = Bench::new();
+    bench.request_with("a", "1", |asked| asked.expires_at -= SignedDuration::from_hours(22));
+    bench.pass(5);
+    bench.answer_next(|_, _| refused(AttemptResult::RateLimited, Some(5 * 3600)));
+    bench.pass(4 * 3600);
+    assert_eq!((bench.open(), bench.suppressed().len()), (0, 1));
+    bench.restart();
+    bench.request("b", "2");
+    bench.pass(1800);
+    assert!(bench.calls.is_empty(), "{:?}", bench.calls);
+    bench.pass(1800);
+    bench.next_scan();
 }
 
 #[test]

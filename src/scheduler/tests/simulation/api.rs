@@ -19,6 +19,8 @@ pub(super) struct Action {
     visible_at: Timestamp,
     /// Scan and attempt, if it is ours.
     pub(super) ours: Option<(String, u32)>,
+    /// A list has left it out once, as happens while pages shift; it happens to no action twice.
+    left_out: bool,
     /// When and how it ends, if ever.
     ends: Option<(Timestamp, &'static str)>,
 }
@@ -93,7 +95,7 @@ impl Api {
         ours: Option<(String, u32)>,
         coverage: &mut Coverage,
     ) -> SeenAction {
-        let lag = if dice.chance(100) { dice.millis(0, 40_000) } else { SignedDuration::ZERO };
+        let lag = if dice.chance(200) { dice.millis(0, 58_000) } else { SignedDuration::ZERO };
         if lag > SignedDuration::from_secs(1) {
             coverage.saw("fault list_lag");
         }
@@ -106,7 +108,17 @@ impl Api {
             _ => Some((end, "Succeeded")),
         };
         let id = format!("action-{}", self.actions.len());
-        let action = Action { id, device_id, scope, comment, created_at: now, visible_at: now + lag, ours, ends };
+        let action = Action {
+            id,
+            device_id,
+            scope,
+            comment,
+            created_at: now,
+            visible_at: now + lag,
+            ours,
+            left_out: false,
+            ends,
+        };
         let seen = action.seen(now);
         self.actions.push(action);
         seen
@@ -130,7 +142,8 @@ impl Api {
         if dice.chance(trouble) {
             match dice.between(0, 9) {
                 0 => {
-                    let wait = dice.millis(1000, 60_000);
+                    let wait =
+                        if dice.chance(100) { dice.millis(60_000, 7_200_000) } else { dice.millis(1000, 60_000) };
                     self.limited_until = Some(now + wait);
                     return rate_limited(Some(wait), coverage);
                 }
@@ -169,10 +182,25 @@ impl Api {
         }
     }
 
-    pub(super) fn list(&self, created_since: Timestamp, now: Timestamp) -> Vec<SeenAction> {
-        let visible =
-            self.actions.iter().filter(|action| action.visible_at <= now && action.created_at >= created_since);
-        visible.map(|action| action.seen(now)).collect()
+    pub(super) fn list(
+        &mut self,
+        dice: &mut Dice,
+        trouble: bool,
+        created_since: Timestamp,
+        now: Timestamp,
+        coverage: &mut Coverage,
+    ) -> Vec<SeenAction> {
+        let mut seen = Vec::new();
+        for action in self.actions.iter_mut().filter(|a| a.visible_at <= now && a.created_at >= created_since) {
+            let old = now.duration_since(action.created_at) > SignedDuration::from_secs(90);
+            if trouble && old && !action.left_out && dice.chance(150) {
+                coverage.saw("fault list_leaves_out");
+                action.left_out = true;
+            } else {
+                seen.push(action.seen(now));
+            }
+        }
+        seen
     }
 
     pub(super) fn cancel(&mut self, action_id: &str, now: Timestamp) {

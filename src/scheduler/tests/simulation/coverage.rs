@@ -8,6 +8,8 @@ use super::event::{AttemptResult, EventBody, FailedReason, FinishedStatus, Suppr
 #[derive(Debug, Clone, Default)]
 pub(super) struct Coverage {
     counts: BTreeMap<String, u64>,
+    /// Changes with every record of the log.
+    pub(super) fingerprint: u64,
 }
 
 /// What the world does to the scheduler, beside the records and answers that follow.
@@ -32,6 +34,7 @@ const FAULTS: &[&str] = &[
     "fault list_failed",
     "fault list_not_permitted",
     "fault list_lag",
+    "fault list_leaves_out",
     "fault look_up_failed",
     "fault foreign_action",
     "api created",
@@ -73,6 +76,7 @@ impl Coverage {
     }
 
     pub(super) fn add(&mut self, other: &Self) {
+        self.fingerprint = self.fingerprint.wrapping_add(other.fingerprint);
         for (what, count) in &other.counts {
             self.count(what, *count);
         }

@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) slow_log: u32,
     /// Requests, per step.
     pub(super) arrivals: u32,
+    /// Everything takes so many times longer, so that histories outlast what the fold remembers.
+    pub(super) pace: u32,
     /// The application may not read.
     pub(super) may_not_read: bool,
     /// What the operator set.
@@ -60,24 +62,25 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn of(dice: &mut Dice) -> Self {
+        let pace = if dice.chance(300) { 8 } else { 1 };
         let mut settings = Settings::default();
         settings.quota.per_minute = 4;
         settings.quota.per_hour = 20;
-        settings.quota.hour_window = Duration::from_secs(900);
+        settings.quota.hour_window = Duration::from_secs(if pace > 1 { 3600 } else { 900 });
         settings.quota.reserve_percent = 20;
         settings.quota.pause_without_retry_after = Duration::from_secs(10);
         settings.retry.max_attempts = 2;
         settings.retry.first = Duration::from_secs(2);
         settings.retry.longest = Duration::from_secs(60);
         settings.retry.busy = Duration::from_secs(60);
-        settings.quick_deadline = Duration::from_secs(1200);
-        settings.full_deadline = Duration::from_secs(2400);
+        settings.quick_deadline = Duration::from_secs(1200) * pace;
+        settings.full_deadline = Duration::from_secs(2400) * pace;
         settings.cancel_at_deadline = dice.chance(500);
         settings.max_calls_in_flight = usize::try_from(dice.between(1, 5)).unwrap_or(1);
         settings.protected.names = vec!["dc-*".to_owned()];
         settings.protected.tags = vec!["no-scan".to_owned()];
         settings.blast_radius.devices = if dice.chance(300) { 5 } else { 500 };
-        settings.blast_radius.per = Duration::from_secs(600);
+        settings.blast_radius.per = Duration::from_secs(600) * pace;
         settings.comment_marker = !dice.chance(100);
         Self {
             mode: if dice.chance(40) { Mode::Shadow } else { Mode::Live },
@@ -85,15 +88,15 @@ impl World {
             api: if dice.chance(250) { 0 } else { u32::try_from(dice.between(20, 350)).unwrap_or(0) },
             owners: if dice.chance(200) { 0 } else { u32::try_from(dice.between(10, 120)).unwrap_or(0) },
             slow_log: u32::try_from(dice.between(0, 60)).unwrap_or(0),
+            pace,
             arrivals: u32::try_from(dice.between(100, 700)).unwrap_or(0),
             may_not_read: dice.chance(80),
             settings,
         }
     }
 
-    /// A world in which nothing goes wrong any more.
+    /// A world in which nothing goes wrong any more; what clocks said before still stands in the log.
     pub(super) fn calm(&mut self) {
-        self.skew = false;
         self.api = 0;
         self.owners = 0;
         self.slow_log = 0;
@@ -133,14 +136,15 @@ pub(super) fn facts(id: &str) -> DeviceFacts {
 }
 
 /// A request as intake would make it at `now`, the `number`th.
-pub(super) fn request(dice: &mut Dice, now: Timestamp, number: u64) -> Requested {
+pub(super) fn request(dice: &mut Dice, world: &World, now: Timestamp, number: u64) -> Requested {
+    let pace = u64::from(world.pace);
     let device = dice.index(DEVICES);
     let id = device_id(device);
     let name = if [9, 19].contains(&device) { format!("dc-{device}") } else { format!("ws-{device}") };
     let tags = (!needs_look_up(&id)).then(Vec::new);
     let limited = dice.chance(300);
     let rule = if limited { "limited" } else { "open" };
-    let age = if dice.chance(30) { 0 } else { dice.between(300, 3000) };
+    let age = if dice.chance(30) { 0 } else { dice.between(300, 3000) * pace };
     Requested {
         request_ids: vec![format!("request-{number}")],
         device: DeviceRef { id, name: Some(name), group: None, tags },
@@ -161,13 +165,13 @@ pub(super) fn request(dice: &mut Dice, now: Timestamp, number: u64) -> Requested
         mode: if dice.chance(120) { Mode::Shadow } else { Mode::Live },
         alert_created_at: None,
         expires_at: now + SignedDuration::from_secs(i64::try_from(age).unwrap_or(0)),
-        cooldown_seconds: dice.between(30, 1500),
-        limits: if limited { vec![limit()] } else { Vec::new() },
+        cooldown_seconds: dice.between(30, 1500) * pace,
+        limits: if limited { vec![limit(world)] } else { Vec::new() },
         trace_id: None,
     }
 }
 
 /// The cap of the rule `limited`.
-pub(super) fn limit() -> RuleLimit {
-    RuleLimit { rule_id: "limited".to_owned(), devices: 3, per_seconds: 300 }
+pub(super) fn limit(world: &World) -> RuleLimit {
+    RuleLimit { rule_id: "limited".to_owned(), devices: 3, per_seconds: 300 * u64::from(world.pace) }
 }

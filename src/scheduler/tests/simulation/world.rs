@@ -83,7 +83,7 @@ impl World {
     }
 
     fn history(&mut self, steps: u32) -> Done {
-        self.start_owner();
+        self.start_owner()?;
         while self.step < steps {
             self.step += 1;
             let pause = match self.dice.between(0, 99) {
@@ -91,7 +91,12 @@ impl World {
                 60..95 => self.dice.millis(1_000, 30_000),
                 _ => self.dice.millis(30_000, 300_000),
             };
-            self.pass(pause, SignedDuration::from_secs(5))?;
+            let tick = if self.hard.pace > 1 { 60 } else { 5 };
+            self.pass(pause * i32::try_from(self.hard.pace).unwrap_or(1), SignedDuration::from_secs(tick))?;
+            if self.step.is_multiple_of(8) && self.owners.iter().any(|owner| owner.scheduler.state().unaccounted() != 0)
+            {
+                return Err("a worker holds requests in no structure".to_owned());
+            }
             self.arrivals();
             self.trouble_owners()?;
             self.operate();
@@ -109,11 +114,12 @@ impl World {
             self.crash(owner);
         }
         self.control(ControlAction::Resumed);
-        self.start_owner();
-        for _ in 0..400 {
+        self.start_owner()?;
+        let tick = SignedDuration::from_secs(if self.hard.pace > 1 { 120 } else { 30 });
+        for _ in 0..700 {
             self.step += 1;
-            self.pass(SignedDuration::from_secs(30), SignedDuration::from_secs(30))?;
-            self.claim_again();
+            self.pass(tick, tick)?;
+            self.claim_again()?;
             if self.checks.whole.requests.is_empty() && self.queue.is_empty() {
                 break;
             }
@@ -175,7 +181,7 @@ impl World {
     }
 
     fn land(&mut self, event: ScanEvent) -> Done {
-        let applied = self.checks.landed(&self.hard, offset(self.log.len()), &event)?;
+        let applied = self.checks.landed(&self.hard, &self.api, offset(self.log.len()), &event)?;
         let former = claim_of(&event.body).is_some_and(|claim| self.checks.whole.claim.as_deref() != Some(claim));
         match applied {
             Applied::Changed => {
@@ -195,6 +201,9 @@ impl World {
                     self.coverage.saw("log former_decision_void");
                 }
             }
+        }
+        for byte in event.id().bytes() {
+            self.coverage.fingerprint = self.coverage.fingerprint.wrapping_mul(1_099_511_628_211) ^ u64::from(byte);
         }
         self.log.push(event);
         for id in self.owners.iter().map(|owner| owner.id).collect::<Vec<_>>() {
@@ -235,9 +244,6 @@ impl World {
         let clock = owner.clock(self.now);
         let on_the_way: Vec<String> = owner.on_the_way.values().cloned().collect();
         let commands = owner.scheduler.poll(clock);
-        if owner.scheduler.state().unaccounted() != 0 {
-            return Err("a worker holds requests in no structure".to_owned());
-        }
         order::check(&self.hard, owner, &on_the_way, &commands, clock)?;
         self.obey(id, commands, clock)
     }
@@ -252,7 +258,7 @@ impl World {
                     if let EventBody::Intent(intent) = &*body {
                         self.decided.insert((intent.scan_id.clone(), intent.attempt), self.now);
                     }
-                    self.append(index, ScanEvent::new(time, "tenant", *body));
+                    self.append(index, ScanEvent::new(time, "tenant", *body))?;
                 }
                 Command::Call(call) => {
                     let (what, slow) = match &call {
@@ -273,7 +279,7 @@ impl World {
         Ok(())
     }
 
-    fn append(&mut self, index: usize, event: ScanEvent) {
+    fn append(&mut self, index: usize, event: ScanEvent) -> Done {
         let slow = self.dice.chance(self.hard.slow_log);
         if slow {
             self.coverage.saw("fault late_append");
@@ -291,9 +297,13 @@ impl World {
             };
             owner.scheduler.state().scans.get(scan).map(|scan| scan.device.id.clone())
         });
-        owner.on_the_way.insert(event.id(), device.unwrap_or_default());
+        let before = owner.on_the_way.insert(event.id(), device.unwrap_or_default());
+        if before.is_some() && !matches!(event.body, EventBody::Carried(_)) {
+            return Err(format!("{event:?} is decided again before it is read back"));
+        }
         let id = owner.id;
         self.at(lands, Happening::Land(Some(id), Box::new(event)));
+        Ok(())
     }
 
     /// A worker's call leaves the process, or does not.
@@ -325,7 +335,8 @@ impl World {
                     self.coverage.saw("fault list_failed");
                     ReadReply::Failed
                 } else {
-                    ReadReply::Complete(self.api.list(created_since, now))
+                    let trouble = self.hard.api > 0;
+                    ReadReply::Complete(self.api.list(&mut self.dice, trouble, created_since, now, &mut self.coverage))
                 };
                 let Some(owner) = self.owners.iter().find(|owner| owner.id == id) else { return };
                 Reply::List { created_since, started_at: owner.clock(now), answer }
