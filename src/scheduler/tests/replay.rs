@@ -56,6 +56,7 @@ fn slots_of_requests_that_waited_long_survive_a_restart() {
     bench.run();
     bench.answer_next(|_, comment| ScanReply::Action(seen("action-a", "1", "Pending", Some(comment))));
     bench.list(ReadReply::Complete(vec![seen("action-a", "1", "Succeeded", None)]));
+    bench.pass(120);
     bench.restart();
     bench.run();
     assert_eq!(bench.scheduler.snapshot(bench.now).remaining.hour, 0);
