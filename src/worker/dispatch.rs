@@ -102,52 +102,57 @@ impl Running {
         }
     }
 
+    /// Takes an input and what is there behind it, up to a limit. Nothing may be taken from the consumer that is not handled.
     fn input(&mut self, input: LedgerInput) -> Result<(), KafkaError> {
-        let mut next = Some(input);
-        for _ in 0..RECORDS_PER_ROUND {
-            let Some(input) = next else { break };
-            match input {
-                LedgerInput::Record(record) => {
-                    if let Some(lane) = &mut self.lane
-                        && record.partition == self.dispatch.context.partition
-                    {
-                        lane.record(record, Timestamp::now());
-                    }
-                }
-                LedgerInput::Assigned(assigned) if assigned.partition == self.dispatch.context.partition => {
-                    self.dispatch.metrics.rebalance();
-                    self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 1);
-                    self.assigned = Some(assigned);
-                    self.claim();
-                }
-                // Partitions of other tenants: another worker's business.
-                LedgerInput::Assigned(_) => {}
-                LedgerInput::Revoked { partition, lost } => {
-                    if partition == self.dispatch.context.partition {
-                        tracing::info!(lost, "The ledger's partition was handed to another replica.");
-                        self.dispatch.metrics.rebalance();
-                        self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
-                        self.dispatch.metrics.ledger_partition_lost(&self.dispatch.kafka.ledger_topic, partition);
-                        self.assigned = None;
-                        self.claim_again = None;
-                    }
-                }
-                LedgerInput::HighWatermark { partition, offset } => {
-                    if let Some(lane) = self.lane.as_ref().filter(|_| partition == self.dispatch.context.partition) {
-                        let lag = u64::try_from(offset.saturating_sub(lane.end())).unwrap_or(0);
-                        let topic = &self.dispatch.kafka.ledger_topic;
-                        self.dispatch.metrics.set_consumer_lag(topic, partition, lag);
-                    }
-                }
-                LedgerInput::Error(error @ (KafkaError::ConsumerFatal(_) | KafkaError::OffsetOutOfRange(_))) => {
-                    tracing::error!(%error, "The ledger cannot be read any more; it is joined again.");
-                    return self.join_again();
-                }
-                LedgerInput::Error(error) => {
-                    tracing::warn!(%error, code = error.code(), "Reading the ledger met trouble; it goes on by itself.");
+        self.handle(input)?;
+        for _ in 1..RECORDS_PER_ROUND {
+            let Some(input) = self.consumer.try_next() else { break };
+            self.handle(input)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, input: LedgerInput) -> Result<(), KafkaError> {
+        match input {
+            LedgerInput::Record(record) => {
+                if let Some(lane) = &mut self.lane
+                    && record.partition == self.dispatch.context.partition
+                {
+                    lane.record(record, Timestamp::now());
                 }
             }
-            next = self.consumer.try_next();
+            LedgerInput::Assigned(assigned) if assigned.partition == self.dispatch.context.partition => {
+                self.dispatch.metrics.rebalance();
+                self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 1);
+                self.assigned = Some(assigned);
+                self.claim();
+            }
+            // Partitions of other tenants: another worker's business.
+            LedgerInput::Assigned(_) => {}
+            LedgerInput::Revoked { partition, lost } => {
+                if partition == self.dispatch.context.partition {
+                    tracing::info!(lost, "The ledger's partition was handed to another replica.");
+                    self.dispatch.metrics.rebalance();
+                    self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
+                    self.dispatch.metrics.ledger_partition_lost(&self.dispatch.kafka.ledger_topic, partition);
+                    self.assigned = None;
+                    self.claim_again = None;
+                }
+            }
+            LedgerInput::HighWatermark { partition, offset } => {
+                if let Some(lane) = self.lane.as_ref().filter(|_| partition == self.dispatch.context.partition) {
+                    let lag = u64::try_from(offset.saturating_sub(lane.end())).unwrap_or(0);
+                    let topic = &self.dispatch.kafka.ledger_topic;
+                    self.dispatch.metrics.set_consumer_lag(topic, partition, lag);
+                }
+            }
+            LedgerInput::Error(error @ (KafkaError::ConsumerFatal(_) | KafkaError::OffsetOutOfRange(_))) => {
+                tracing::error!(%error, "The ledger cannot be read any more; it is joined again.");
+                return self.join_again();
+            }
+            LedgerInput::Error(error) => {
+                tracing::warn!(%error, code = error.code(), "Reading the ledger met trouble; it goes on by itself.");
+            }
         }
         Ok(())
     }
