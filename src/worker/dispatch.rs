@@ -255,6 +255,7 @@ impl Running {
         let word = match stop {
             Stop::Superseded => "another owner claimed the ledger; this one stands back".to_owned(),
             Stop::AppendFailed(error) => format!("a record may not have reached the ledger: {error}"),
+            Stop::Gap(what) => format!("the ledger was not read without a gap: {what}"),
             Stop::Halted(why) => why.clone(),
         };
         if self.last_word.as_ref() == Some(&word) {
@@ -265,7 +266,7 @@ impl Running {
                 self.dispatch.not_halted.set(false);
                 tracing::error!(reason = word, "Dispatch has halted; requests wait in the ledger.");
             }
-            Stop::Superseded | Stop::AppendFailed(_) => {
+            Stop::Superseded | Stop::AppendFailed(_) | Stop::Gap(_) => {
                 tracing::warn!(reason = word, "Dispatch claims the ledger again in a while.");
             }
         }

@@ -36,6 +36,8 @@ pub(crate) enum Stop {
     Superseded,
     /// A record of ours may or may not be in the log: only a new claim can tell.
     AppendFailed(String),
+    /// A record of the log was not read: the state is not what the log says.
+    Gap(String),
     /// It may not dispatch until an operator has acted.
     Halted(String),
 }
@@ -113,7 +115,11 @@ impl Lane {
 
     /// Folds one record.
     pub(crate) fn record(&mut self, record: LedgerRecord, now: Timestamp) {
-        self.end = self.end.max(record.offset.saturating_add(1));
+        if record.offset != self.end && self.stop.is_none() {
+            // The topic has neither compaction nor transactions, so its offsets have no gaps.
+            self.stop = Some(Stop::Gap(format!("offset {} was read where {} was due", record.offset, self.end)));
+        }
+        self.end = record.offset.saturating_add(1);
         let event = match record.event {
             Ok(event) => event,
             Err(error @ EventError::TooNew { .. }) => {
