@@ -5,10 +5,12 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 COPY . .
+# The build's revision, which `--version` and the metric build_info show.
+ARG REVISION=unknown
 # The caches make a second build on the same machine short; the binary is copied out, as a cache mount is not in the layer.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --release --locked --bin alert-responder \
+    ALERT_RESPONDER_REVISION="${REVISION}" cargo build --release --locked --bin alert-responder \
     && install -D target/release/alert-responder /out/alert-responder
 
 FROM gcr.io/distroless/cc-debian12:nonroot

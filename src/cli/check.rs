@@ -4,8 +4,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{CliError, ConfigArgs, Context, Exit, OutputFormat};
+use super::{CliError, ConfigArgs, Context, Exit, OutputFormat, runtime};
 use crate::config::{Config, Loaded, Place};
+use crate::defender::Client;
+use crate::event::Mode;
+use crate::kafka;
+use crate::rules::RuleSet;
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -25,7 +29,6 @@ enum State {
     Ok,
     Warning,
     Failed,
-    NotChecked,
 }
 
 impl State {
@@ -34,7 +37,6 @@ impl State {
             Self::Ok => "ok",
             Self::Warning => "warning",
             Self::Failed => "failed",
-            Self::NotChecked => "not checked",
         }
     }
 }
@@ -118,15 +120,57 @@ fn files(loaded: &Loaded) -> Option<Finding> {
     (!messages.is_empty()).then_some(Finding { check: "files", state: State::Warning, messages })
 }
 
-/// Wired when the rooms meet: loads the rule set and reports its errors, each with file and line.
+/// Loads the rule set; its tests are `rules check`'s business.
 fn rules(directory: &Path) -> Finding {
-    match std::fs::read_dir(directory) {
-        Err(error) => Finding::new("rules", State::Failed, format!("cannot read {}: {error}", directory.display())),
-        Ok(_) => Finding::new("rules", State::NotChecked, format!("{} can be read", directory.display())),
+    match RuleSet::load_dir(directory) {
+        Err(errors) => Finding::new("rules", State::Failed, errors.to_string()),
+        Ok(set) => {
+            let live = set
+                .rules()
+                .iter()
+                .filter(|rule| rule.response.as_ref().is_some_and(|response| response.mode == Mode::Live));
+            let summary = format!("{}: {} rules, {} live", directory.display(), set.rules().len(), live.count());
+            Finding::new("rules", State::Ok, summary)
+        }
     }
 }
 
-/// Wired when the rooms meet: asks the brokers for the topics and the token endpoint for a token.
-fn online(_loaded: &Loaded) -> Vec<Finding> {
-    ["kafka", "defender"].map(|check| Finding::new(check, State::NotChecked, "not available in this build")).into()
+/// Asks the brokers for the topics, and the token endpoint for a token. Creates nothing.
+fn online(loaded: &Loaded) -> Vec<Finding> {
+    let config = &loaded.config;
+    match runtime() {
+        Ok(runtime) => runtime.block_on(async { vec![topics(config).await, defender(config).await] }),
+        Err(error) => vec![Finding::new("kafka", State::Failed, error.to_string())],
+    }
+}
+
+async fn topics(config: &Config) -> Finding {
+    let settings = kafka::Settings { create_topics: false, ..config.kafka.clone() };
+    match kafka::ensure_topics(&settings).await {
+        Err(error) => Finding::new("kafka", State::Failed, error.to_string()),
+        Ok(report) if report.warnings.is_empty() => {
+            let summary = format!("{}: topics are fit", settings.bootstrap_servers);
+            Finding::new("kafka", State::Ok, summary)
+        }
+        Ok(report) => Finding { check: "kafka", state: State::Warning, messages: report.warnings },
+    }
+}
+
+async fn defender(config: &Config) -> Finding {
+    let roles = match Client::new(&config.defender) {
+        Ok(client) => client.roles().await,
+        Err(error) => Err(error),
+    };
+    match roles {
+        Err(error) => Finding::new("defender", State::Failed, error.to_string()),
+        Ok(roles) if !roles.scan => {
+            let words = "the token has no Machine.Scan role; grant the application permission and admin consent";
+            Finding::new("defender", State::Failed, words)
+        }
+        Ok(roles) if !roles.read => {
+            let words = "the token has no Machine.Read.All role: lost answers cannot be resolved, scans not followed";
+            Finding::new("defender", State::Warning, words)
+        }
+        Ok(roles) => Finding::new("defender", State::Ok, format!("a token with {}", roles.names.join(", "))),
+    }
 }

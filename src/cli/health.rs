@@ -1,4 +1,4 @@
-//! `healthcheck`: asks a running worker whether it is ready, with nothing but a socket.
+//! `healthcheck`: asks a running worker (or simulator) whether it is ready, with nothing but a socket.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ const LONGEST_ANSWER: u64 = 64 * 1024;
 /// Options of `healthcheck`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address of the worker's endpoints; where it listens on all addresses, this machine is asked.
+    /// Address that answers; where it listens on all addresses, this machine is asked.
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -25,8 +25,8 @@ pub struct Args {
         default_value = "127.0.0.1:9090"
     )]
     pub address: SocketAddr,
-    /// What is asked: `/readyz` or `/livez`.
-    #[arg(long, default_value = "/readyz", value_parser = ["/readyz", "/livez"])]
+    /// What is asked; `/simulator/health` is the simulator's.
+    #[arg(long, default_value = "/readyz", value_parser = ["/readyz", "/livez", "/simulator/health"])]
     pub path: String,
 }
 

@@ -8,8 +8,12 @@ pub mod completions;
 pub mod config;
 mod context;
 pub mod decode;
+pub mod demo;
 mod error;
 pub mod health;
+pub mod ledger;
+pub mod ledger_audit;
+pub mod ledger_tail;
 pub mod produce;
 pub mod rules;
 pub mod rules_check;
@@ -50,6 +54,8 @@ const EXIT_CODES: &str = "Exit codes: 0 fine, 1 unexpected, 2 usage, 3 invalid c
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what happens to each kind of alert: broker, Defender and worker in one process, nothing to set up.
+    Demo(demo::Args),
     /// Read alerts, decide, and make Defender scan: the worker.
     Run(run::Args),
     /// Show what the worker sees of a file of alerts.
@@ -58,6 +64,9 @@ pub enum Command {
     Produce(ProduceCommand),
     /// Run a local Defender for Endpoint.
     Simulator(Box<simulator::SimulatorArgs>),
+    /// Prove what happened, and look at it.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// Check and explain rules.
     #[command(subcommand)]
     Rules(rules::Command),
@@ -100,10 +109,12 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Config(command) => config::run(command, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Healthcheck(args) => health::run(args, context),
+        Command::Demo(args) => demo::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Decode(args) => decode_alerts(args, context),
         Command::Produce(args) => produce_alerts(args, context),
         Command::Simulator(args) => Ok(runtime()?.block_on(simulator::run(args.as_ref().clone()))?),
+        Command::Ledger(command) => ledger::run(command, context),
         Command::Rules(command) => rules::run(command, context),
     }
 }
@@ -120,7 +131,7 @@ pub struct ProduceCommand {
 }
 
 fn produce_alerts(args: &ProduceCommand, context: &mut Context) -> Result<(), CliError> {
-    let settings = args.config.load(context)?.config.kafka;
+    let settings = load_sections(args.config.config.as_deref(), &["kafka"], context)?.kafka;
     let whole = runtime()?.block_on(produce::produce(&args.produce, &settings, &mut context.out))?;
     if whole { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
 }
@@ -136,6 +147,14 @@ fn decode_alerts(args: &decode::DecodeArgs, context: &mut Context) -> Result<(),
     let options = crate::alert::DecodeOptions::default();
     let summary = decode::run(&mut input, &args.name(), &options, &mut context.out, &mut std::io::stderr())?;
     if summary.failed == 0 { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
+}
+
+/// Reads a configuration of which a command needs some sections only.
+///
+/// # Errors
+/// [`CliError::Config`] with every fault of those sections.
+pub fn load_sections(path: Option<&Path>, sections: &[&str], context: &Context) -> Result<Config, CliError> {
+    Ok(Config::load_sections(path, &context.environment, sections)?.config)
 }
 
 /// Loads a folder of rules.

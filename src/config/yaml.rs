@@ -4,7 +4,7 @@
 
 use std::iter::Peekable;
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
+use granit_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::error::{ConfigError, Place, Position};
 
@@ -71,24 +71,21 @@ struct Reader<'a, I: Iterator<Item = ParserItem<'a>>> {
     events: Peekable<I>,
 }
 
-type ParserItem<'a> = Result<(Event<'a>, Span), serde_saphyr::granit_parser::ScanError>;
+type ParserItem<'a> = Result<(Event<'a>, Span), granit_parser::ScanError>;
 
 impl<'a, I: Iterator<Item = ParserItem<'a>>> Reader<'a, I> {
-    /// The next event that is not a comment.
+    /// The next event. Comments are none.
     fn next(&mut self) -> Result<Option<(Event<'a>, Position)>, Fault> {
-        for item in self.events.by_ref() {
-            match item {
-                Ok((Event::Comment(..), _)) => {}
-                Ok((event, span)) => {
-                    return Ok(Some((event, Position { line: span.start.line(), column: span.start.col() + 1 })));
-                }
-                Err(error) => {
-                    let at = Position { line: error.marker().line(), column: error.marker().col() + 1 };
-                    return Err((at, format!("not valid YAML: {}", error.info())));
-                }
+        match self.events.next() {
+            None => Ok(None),
+            Some(Ok((event, span))) => {
+                Ok(Some((event, Position { line: span.start.line(), column: span.start.col() + 1 })))
+            }
+            Some(Err(error)) => {
+                let at = Position { line: error.marker().line(), column: error.marker().col() + 1 };
+                Err((at, format!("not valid YAML: {}", error.info())))
             }
         }
-        Ok(None)
     }
 
     fn inner(&mut self, opened_at: Position) -> Result<(Event<'a>, Position), Fault> {

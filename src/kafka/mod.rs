@@ -18,6 +18,8 @@ mod progress_tests;
 mod record;
 mod scan;
 mod settings;
+#[cfg(test)]
+mod settings_tests;
 
 pub use admin::{TopicsReport, ensure_topics};
 pub use alerts::{AlertsConsumer, AlertsInput, Commit};

@@ -111,7 +111,7 @@ pub struct Settings {
 pub struct LedgerSettings {
     /// Accepts a ledger topic that can lose records with one broker: for demos and tests. Default `false`.
     pub allow_single_replica: bool,
-    /// Retention of a ledger topic that the worker creates. Default `7d`.
+    /// Retention of a ledger topic that the worker creates. Default `168h`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub retention: Duration,

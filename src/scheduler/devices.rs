@@ -298,10 +298,12 @@ impl Scheduler {
     /// One scan for these requests; `None` if none of them is open.
     fn plan(&self, requests: &[String], marker: Option<&str>) -> Option<Plan> {
         let mut asked: Vec<&Request> = requests.iter().filter_map(|id| self.state.requests.get(id)).collect();
-        // The highest priority speaks; ties go to the first rule id, then to the oldest.
-        asked.sort_by(|one, other| {
-            let key = |request: &Request| (u8::MAX - request.asked.priority, request.asked.rule_ids.first().cloned());
-            key(one).cmp(&key(other)).then(one.offset.cmp(&other.offset))
+        // The highest priority speaks; ties go to the first rule id, then to the alert that was raised first.
+        asked.sort_by_cached_key(|request| {
+            let asked = &request.asked;
+            let raised = asked.alert_created_at.unwrap_or(request.requested_at);
+            let alert = asked.alerts.first().map(|alert| alert.id.clone());
+            (u8::MAX - asked.priority, asked.rule_ids.first().cloned(), raised, alert)
         });
         let winner = asked.first()?;
         let mut rule_ids: Vec<String> = Vec::new();

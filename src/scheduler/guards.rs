@@ -109,16 +109,18 @@ impl Scheduler {
             LookUp::Known(since, _) | LookUp::NotFound(since) | LookUp::Unknown(since) => after(*since, memory) > now,
             LookUp::Wanted(..) | LookUp::InFlight(_) => true,
         });
-        let due: Vec<(String, u32)> = self
+        let mut due: Vec<(Timestamp, String, u32)> = self
             .local
             .look_ups
             .iter()
             .filter_map(|(device, look_up)| match look_up {
-                LookUp::Wanted(time, failures) if *time <= now => Some((device.clone(), *failures)),
+                LookUp::Wanted(time, failures) if *time <= now => Some((*time, device.clone(), *failures)),
                 _ => None,
             })
             .collect();
-        for (device_id, failures) in due {
+        // Whoever has waited longest goes first, should the budget not do for all.
+        due.sort_unstable();
+        for (_, device_id, failures) in due {
             if !self.local.look_up_budget.take(now, self.settings.reads.per_minute) {
                 return;
             }

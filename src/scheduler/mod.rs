@@ -36,7 +36,9 @@ pub use protection::{ProtectedDevices, Protection, Protector};
 pub use quota::{ReadBudget, Remaining};
 pub use settings::{BlastRadiusSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings};
 pub use snapshot::Snapshot;
-pub use state::{MEMORY, Phase, RADIUS_MEMORY, State};
+pub use state::{
+    Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Repeat, Request, Retry, Scan, Slot, State,
+};
 
 use crate::event::{EventBody, Mode, ScanEvent};
 use local::Local;
@@ -145,6 +147,10 @@ impl Scheduler {
             return commands;
         }
         self.fire_timers(now);
+        if self.local.read_again_at.is_some_and(|again| again <= now) {
+            self.local.read_again_at = None;
+            self.local.may_not_read = false;
+        }
         self.settle_scans(now, &mut commands);
         for _ in 0..DEVICES_PER_POLL {
             let Some(device) = self.local.dirty.pop_first() else { break };
@@ -190,7 +196,7 @@ impl Scheduler {
             let fact = Carried::Halted { claim: self.claim.clone() };
             commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
         }
-        let resting: Vec<_> = self
+        let mut resting: Vec<_> = self
             .state
             .devices
             .iter()
@@ -198,6 +204,8 @@ impl Scheduler {
             .filter_map(|(id, device)| Some((id.clone(), device.cooldown.clone()?)))
             .filter(|(_, cooldown)| cooldown.until > now && cooldown.time < old)
             .collect();
+        // A map's order is not the same twice; a history must be.
+        resting.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (id, cooldown) in resting {
             let device = crate::event::DeviceRef { id: id.clone(), ..Default::default() };
             let fact = Carried::Cooldown {

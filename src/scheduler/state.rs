@@ -265,15 +265,13 @@ impl State {
     /// Requests that neither wait at a device nor belong to a scan. Always 0; a metric measures it.
     #[must_use]
     pub fn unaccounted(&self) -> usize {
-        self.requests
-            .iter()
-            .filter(|(id, request)| match &request.scan {
-                Some(scan) => {
-                    !self.scans.get(scan).is_some_and(|scan| scan.requests.contains(id) || scan.joined.contains(id))
-                }
-                None => !self.devices.get(&request.asked.device.id).is_some_and(|device| device.queued.contains(*id)),
-            })
-            .count()
+        let in_scans = self.scans.iter().flat_map(|(scan_id, scan)| {
+            scan.requests.iter().chain(&scan.joined).map(move |id| (Some(scan_id.as_str()), id.as_str()))
+        });
+        let in_queues = self.devices.values().flat_map(|device| &device.queued).map(|id| (None, id.as_str()));
+        let held: HashSet<(Option<&str>, &str)> = in_scans.chain(in_queues).collect();
+        let lost = |(id, request): &(&String, &Request)| !held.contains(&(request.scan.as_deref(), id.as_str()));
+        self.requests.iter().filter(lost).count()
     }
 
     /// The mode of a request.

@@ -37,6 +37,8 @@ pub struct Config {
     pub running_for: Duration,
     /// When an action that nobody takes ends as `TimeOut`. Default 3 days, as at Defender.
     pub timeout_after: Duration,
+    /// When somebody else's scans end, from their beginning; by default they stay open until `timeout_after`.
+    pub foreign_ends_after: Option<Duration>,
     /// How long after its creation an action shows up in lists. Default 0.
     pub list_lag: Duration,
     /// Page size when `$top` is absent. Default 10,000.
@@ -215,6 +217,7 @@ impl Default for Config {
             pending_for: Duration::from_secs(1),
             running_for: Duration::from_secs(2),
             timeout_after: Duration::from_secs(3 * 86_400),
+            foreign_ends_after: None,
             list_lag: Duration::ZERO,
             default_page_size: 10_000,
             max_page_size: 10_000,

@@ -82,12 +82,18 @@ impl World {
         id
     }
 
-    /// Puts somebody else's scan on a device; it stays open until it times out.
+    /// Puts somebody else's scan on a device; it stays open until it times out, unless the configuration ends it.
     pub(super) fn add_foreign(&mut self, machine_id: &str, scan_type: &str, comment: &str) -> Option<String> {
         let machine = self.fleet.by_id(machine_id, &self.config)?;
         let now = self.now();
         let action = self.new_action(&machine, scan_type, comment, "analyst@contoso.com", now);
-        let action = SimAction { life: Life::RunsForever, source: "Portal", ..action };
+        let action = match self.config.foreign_ends_after {
+            None => SimAction { life: Life::RunsForever, source: "Portal", ..action },
+            Some(after) => {
+                let ends = now.saturating_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+                SimAction { life: Life::Succeeds, taken: now, ends, source: "Portal", ..action }
+            }
+        };
         Some(self.keep(action))
     }
 

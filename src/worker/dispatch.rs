@@ -1,18 +1,22 @@
 //! Dispatch: the owner of the ledger's partition folds it, asks the scheduler what to do, and does it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Caller;
 use super::lane::{Lane, LaneContext, Stop};
 use super::settings::Settings;
 use crate::kafka::{Assigned, KafkaError, LedgerConsumer, LedgerInput, LedgerWriter, Settings as KafkaSettings};
-use crate::scheduler::{Call, Reply};
+use crate::scheduler::{Call, ReadReply, Reply, ScanReply};
 use crate::telemetry::{Condition, Metrics, Progress};
+
+/// Longest wait for a commit: a later one does as well.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Records folded between two looks at anything else.
 const RECORDS_PER_ROUND: usize = 256;
@@ -42,6 +46,8 @@ struct Running {
     assigned: Option<Assigned>,
     lane: Option<Lane>,
     calls: JoinSet<Option<Reply>>,
+    /// What each task in `calls` was asked to do.
+    asked: HashMap<Id, Call>,
     /// When to claim again, after an ownership that ended while the partition stayed.
     claim_again: Option<Instant>,
     last_word: Option<String>,
@@ -61,6 +67,7 @@ impl Dispatch {
             assigned: None,
             lane: None,
             calls: JoinSet::new(),
+            asked: HashMap::new(),
             claim_again: None,
             last_word: None,
             held: Vec::new(),
@@ -84,7 +91,7 @@ impl Running {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 input = self.consumer.next() => self.input(input)?,
-                Some(reply) = self.calls.join_next() => self.answered(reply),
+                Some(ended) = self.calls.join_next_with_id() => self.ended(ended),
                 () = delivered(&mut self.lane) => {}
                 _ = tick.tick() => {}
                 _ = commit.tick() => self.commit().await,
@@ -183,25 +190,37 @@ impl Running {
         }
     }
 
-    fn answered(&mut self, reply: Result<Option<Reply>, tokio::task::JoinError>) {
-        match reply {
-            Ok(Some(reply)) => match &mut self.lane {
-                Some(lane) if lane.is_owner() || lane.stopped().is_some() => {
-                    let calls = lane.reply(reply, Timestamp::now());
-                    self.spawn(calls);
-                }
-                Some(_) | None => self.held.push(reply),
-            },
-            Ok(None) => {}
-            // A call that panicked is a call without an answer: its scan is in doubt.
-            Err(error) => tracing::error!(%error, "A call ended without an answer."),
+    /// A call has ended.
+    fn ended(&mut self, ended: Result<(Id, Option<Reply>), JoinError>) {
+        let (id, reply) = match ended {
+            Ok((id, reply)) => (id, reply),
+            Err(error) => {
+                tracing::error!(%error, "A call broke off without an answer; please report this.");
+                (error.id(), None)
+            }
+        };
+        let asked = self.asked.remove(&id);
+        if let Some(reply) = reply.or_else(|| asked.and_then(without_answer)) {
+            self.reply(reply);
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        match &mut self.lane {
+            Some(lane) if lane.is_owner() || lane.stopped().is_some() => {
+                let calls = lane.reply(reply, Timestamp::now());
+                self.spawn(calls);
+            }
+            Some(_) | None => self.held.push(reply),
         }
     }
 
     fn spawn(&mut self, calls: Vec<Call>) {
         for call in calls {
             let caller = self.dispatch.caller.clone();
-            self.calls.spawn(async move { caller.call(call).await });
+            let asked = call.clone();
+            let task = self.calls.spawn(async move { caller.call(call).await });
+            self.asked.insert(task.id(), asked);
         }
     }
 
@@ -219,7 +238,7 @@ impl Running {
         self.last_word = None;
         if self.lane.as_ref().is_some_and(Lane::is_owner) {
             for reply in std::mem::take(&mut self.held) {
-                self.answered(Ok(Some(reply)));
+                self.reply(reply);
             }
         }
         if self.assigned.is_none() {
@@ -236,6 +255,7 @@ impl Running {
         let word = match stop {
             Stop::Superseded => "another owner claimed the ledger; this one stands back".to_owned(),
             Stop::AppendFailed(error) => format!("a record may not have reached the ledger: {error}"),
+            Stop::Gap(what) => format!("the ledger was not read without a gap: {what}"),
             Stop::Halted(why) => why.clone(),
         };
         if self.last_word.as_ref() == Some(&word) {
@@ -246,7 +266,7 @@ impl Running {
                 self.dispatch.not_halted.set(false);
                 tracing::error!(reason = word, "Dispatch has halted; requests wait in the ledger.");
             }
-            Stop::Superseded | Stop::AppendFailed(_) => {
+            Stop::Superseded | Stop::AppendFailed(_) | Stop::Gap(_) => {
                 tracing::warn!(reason = word, "Dispatch claims the ledger again in a while.");
             }
         }
@@ -255,19 +275,24 @@ impl Running {
 
     async fn commit(&mut self) {
         let partition = self.dispatch.context.partition;
+        if self.assigned.is_none() {
+            return;
+        }
         let Some((offset, metadata)) = self.lane.as_mut().and_then(|lane| lane.position(Timestamp::now())) else {
             return;
         };
-        match self.consumer.commit(partition, offset, &metadata).await {
-            Ok(()) => {}
-            Err(error) => {
+        match timeout(COMMIT_PATIENCE, self.consumer.commit(partition, offset, &metadata)).await {
+            Ok(Ok(())) => {}
+            Err(_) => tracing::warn!("The position in the ledger was not committed in time; a successor replays more."),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, code = error.code(), "The position in the ledger was not committed; a successor replays more.");
             }
         }
     }
 
     fn measure(&mut self) {
-        let Some(lane) = self.lane.as_ref().filter(|lane| lane.is_owner()) else { return };
+        // Only the owner knows; what another replica owns by now is its to tell.
+        let Some(lane) = self.lane.as_ref().filter(|lane| self.assigned.is_some() && lane.is_owner()) else { return };
         self.dispatch.context.accounts.show(&lane.scheduler().snapshot(Timestamp::now()));
     }
 
@@ -286,7 +311,7 @@ impl Running {
                         break;
                     }
                 }
-                Some(reply) = self.calls.join_next() => self.answered(reply),
+                Some(ended) = self.calls.join_next_with_id() => self.ended(ended),
                 () = delivered(&mut self.lane) => {}
                 _ = tick.tick() => {}
             }
@@ -301,6 +326,20 @@ impl Running {
     fn is_settled(&self) -> bool {
         let lane_settled = self.lane.as_ref().is_none_or(|lane| lane.stopped().is_some() || lane.is_settled());
         self.calls.is_empty() && (lane_settled || self.assigned.is_none())
+    }
+}
+
+/// The reply to a call that broke off: what it did, nobody can tell.
+fn without_answer(call: Call) -> Option<Reply> {
+    let now = Timestamp::now();
+    match call {
+        Call::Scan { scan_id, attempt, .. } => {
+            let answer = ScanReply::InDoubt { detail: "the call broke off inside the worker".to_owned() };
+            Some(Reply::Scan { scan_id, attempt, answer })
+        }
+        Call::List { created_since } => Some(Reply::List { created_since, started_at: now, answer: ReadReply::Failed }),
+        Call::LookUp { device_id } => Some(Reply::LookUp { device_id, answer: ReadReply::Failed }),
+        Call::Cancel { .. } => None,
     }
 }
 

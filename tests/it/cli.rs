@@ -12,7 +12,7 @@ use crate::documents::assert_checked_in;
 /// Every key without a default that works; each test adds its own.
 const COMPLETE: &[(&str, &str)] = &[
     ("kafka.bootstrap_servers", "localhost:9092"),
-    ("defender.tenant_id", "contoso.example"),
+    ("defender.tenant_id", "1228d172-029d-54e1-81c4-e82adcba5353"),
     ("defender.client_id", "11111111-2222-3333-4444-555555555555"),
     ("defender.client_secret", "hunter2"),
 ];
@@ -42,10 +42,9 @@ fn file(directory: &TempDir, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-fn rules(directory: &TempDir) -> String {
-    let rules = directory.path().join("rules");
-    std::fs::create_dir(&rules).expect("a directory");
-    rules.display().to_string()
+/// The starter rules.
+fn rules() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/rules")
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn schema_is_the_checked_in_one() {
 #[test]
 fn check_reports_and_its_code_tells() {
     let directory = TempDir::new().expect("a directory");
-    let good = file(&directory, "good.yaml", &format!("rules: {{directory: {}}}\n", rules(&directory)));
+    let good = file(&directory, "good.yaml", &format!("rules: {{directory: {}}}\n", rules()));
     let (code, out, err) = run(&mut program(&["check", "--config", &good]));
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert!(out.contains("configuration") && out.contains("mode shadow"), "{out}");

@@ -6,6 +6,8 @@
 //! polling, so that a slow worker stays a member.
 
 mod shared;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::future::Future;

@@ -36,6 +36,7 @@ struct State {
     slots: BTreeMap<i32, Slot>,
     queued_records: usize,
     queued_bytes: usize,
+    paused: bool,
 }
 
 /// See the module.
@@ -118,6 +119,20 @@ impl Shared {
             .wait_timeout_while(state, at_most, |state| !state.closing && !self.is_low(state))
             .unwrap_or_else(PoisonError::into_inner);
         self.is_low(&state)
+    }
+
+    pub(super) fn set_paused(&self, paused: bool) {
+        self.state().paused = paused;
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_paused(&self) -> bool {
+        self.state().paused
+    }
+
+    #[cfg(test)]
+    pub(super) fn queued_records(&self) -> usize {
+        self.state().queued_records
     }
 
     pub(super) fn has_room(&self) -> bool {

@@ -7,3 +7,4 @@ mod guards;
 mod ownership;
 mod pace;
 mod replay;
+mod simulation;

@@ -149,6 +149,22 @@ fn the_reserve_is_kept_for_the_most_urgent() {
 }
 
 #[test]
+fn the_most_urgent_pass_an_aged_one_that_may_not_use_the_reserve() {
+    let mut settings = limited(100, 10);
+    settings.quota.reserve_percent = 90;
+    let mut bench = Bench::with(settings, Mode::Live);
+    bench.scheduler.set_halted(true);
+    bench.request_with("a", "1", |asked| asked.priority = 80);
+    bench.request_with("b", "2", |asked| asked.priority = 80);
+    bench.now += SignedDuration::from_hours(2);
+    bench.request_with("c", "3", |asked| asked.priority = 90);
+    bench.pass(5);
+    bench.scheduler.set_halted(false);
+    bench.run();
+    assert_eq!(order(&bench), ["1", "3"]);
+}
+
+#[test]
 fn calls_in_flight_are_bounded() {
     let mut bench = Bench::with(Settings { max_calls_in_flight: 2, ..Settings::default() }, Mode::Live);
     for device in ["1", "2", "3"] {

@@ -27,6 +27,17 @@ fn a_rest_longer_than_the_memory_of_requests_survives_a_restart() {
 }
 
 #[test]
+fn what_intake_had_in_hand_before_a_long_outage_is_known_again() {
+    let mut bench = Bench::new();
+    scanned(&mut bench, "a", "1");
+    bench.pass(10 * 3600);
+    bench.restart();
+    bench.request("a", "1");
+    bench.pass(3600);
+    assert!(bench.scheduler.state().requests.is_empty(), "the redelivery is void");
+}
+
+#[test]
 fn reached_devices_survive_a_restart() {
     let mut settings = Settings::default();
     settings.blast_radius.per = std::time::Duration::from_secs(24 * 3600);
@@ -46,6 +57,7 @@ fn reached_devices_survive_a_restart() {
 fn slots_of_requests_that_waited_long_survive_a_restart() {
     let mut settings = Settings::default();
     settings.quota.per_hour = 1;
+    settings.blast_radius.per = std::time::Duration::from_secs(60);
     settings.quota.reserve_percent = 0;
     let mut bench = Bench::with(settings, Mode::Live);
     bench.scheduler.set_halted(true);
@@ -55,9 +67,26 @@ fn slots_of_requests_that_waited_long_survive_a_restart() {
     bench.run();
     bench.answer_next(|_, comment| ScanReply::Action(seen("action-a", "1", "Pending", Some(comment))));
     bench.list(ReadReply::Complete(vec![seen("action-a", "1", "Succeeded", None)]));
+    bench.pass(120);
     bench.restart();
     bench.run();
     assert_eq!(bench.scheduler.snapshot(bench.now).remaining.hour, 0);
+}
+
+#[test]
+fn a_pause_survives_a_restart_although_the_request_that_met_it_has_ended() {
+    let mut bench = Bench::new();
+    bench.request_with("a", "1", |asked| asked.expires_at -= SignedDuration::from_hours(22));
+    bench.pass(5);
+    bench.answer_next(|_, _| refused(AttemptResult::RateLimited, Some(5 * 3600)));
+    bench.pass(4 * 3600);
+    assert_eq!((bench.open(), bench.suppressed().len()), (0, 1));
+    bench.restart();
+    bench.request("b", "2");
+    bench.pass(1800);
+    assert!(bench.calls.is_empty(), "{:?}", bench.calls);
+    bench.pass(1800);
+    bench.next_scan();
 }
 
 #[test]

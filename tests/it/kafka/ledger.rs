@@ -31,7 +31,7 @@ async fn next(consumer: &mut LedgerConsumer) -> LedgerInput {
     loop {
         let input = tokio::time::timeout(PATIENCE, consumer.next()).await.expect("an input in time");
         match input {
-            LedgerInput::Error(error) if error.is_retryable() => eprintln!("trouble: {error}"),
+            LedgerInput::Error(error) if error.is_retryable() => {}
             LedgerInput::HighWatermark { .. } => {}
             input => return input,
         }

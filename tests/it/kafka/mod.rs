@@ -3,4 +3,5 @@
 mod admin;
 mod intake;
 mod ledger;
+mod outages;
 mod produce;

@@ -90,6 +90,14 @@ impl Broker {
         }
     }
 
+    /// Takes a broker of one's own away without warning.
+    pub(crate) fn kill(&self) {
+        match &self.own {
+            Some(own) => drop(own.script("kill")),
+            None => self.set_up(false),
+        }
+    }
+
     async fn with(alerts_partitions: i32, real: Option<String>) -> Self {
         let id = Uuid::new_v4().simple().to_string();
         let named = |settings: Settings| {

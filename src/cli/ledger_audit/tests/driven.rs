@@ -1,0 +1,368 @@
+//! Logs that the real scheduler wrote, with crashes, former owners and an API in a bad mood, audit clean.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use super::builder::at;
+use crate::alert::Severity;
+use crate::cli::ledger_audit::{Audit, AuditOptions, AuditReport};
+use crate::event::*;
+use crate::scheduler::{
+    Applied, Call, Command, QuotaSettings, ReadReply, Refusal, Reply, ScanReply, Scheduler, SeenAction, Settings,
+};
+
+const DEVICES: u32 = 6;
+
+/// An action of the pretended API.
+struct Running {
+    seen: SeenAction,
+    ends: Timestamp,
+}
+
+/// One owner: its scheduler, how far it has read, and what it wants to append.
+struct Owner {
+    scheduler: Scheduler,
+    read: usize,
+    appends: VecDeque<(Timestamp, EventBody)>,
+    calls: VecDeque<Call>,
+}
+
+struct World {
+    random: StdRng,
+    settings: Settings,
+    now: Timestamp,
+    log: Vec<ScanEvent>,
+    applied: Vec<Applied>,
+    owners: Vec<Owner>,
+    actions: Vec<Running>,
+    alerts: i64,
+    claims: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let settings = Settings {
+            quota: QuotaSettings {
+                per_minute: 3,
+                per_hour: 20,
+                hour_window: Duration::from_secs(600),
+                ..QuotaSettings::default()
+            },
+            merge_window: Duration::from_secs(1),
+            quick_deadline: Duration::from_secs(1200),
+            full_deadline: Duration::from_secs(1200),
+            ..Settings::default()
+        };
+        let mut world = Self {
+            random: StdRng::seed_from_u64(seed),
+            settings,
+            now: at(0),
+            log: Vec::new(),
+            applied: Vec::new(),
+            owners: Vec::new(),
+            actions: Vec::new(),
+            alerts: 0,
+            claims: 0,
+        };
+        world.append(world.now, Genesis { log_id: "log".to_owned(), partition: 0, partitions: 1 }.into());
+        world.take_over();
+        world
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_range(0..100) < percent
+    }
+
+    fn append(&mut self, time: Timestamp, body: EventBody) {
+        self.log.push(ScanEvent::new(time, "tenant-1", body));
+    }
+
+    /// A new owner comes. The one before may live on for a while and know nothing of it.
+    fn take_over(&mut self) {
+        self.claims += 1;
+        let claim = format!("claim-{}", self.claims);
+        let scheduler = Scheduler::new(
+            self.settings.clone(),
+            Mode::Live,
+            claim.clone(),
+            None,
+            Duration::from_secs(3600),
+            u64::from(self.claims),
+        );
+        self.append(self.now, Claim { claim, owner: "w".to_owned(), version: "0".to_owned() }.into());
+        if self.owners.len() > 1 || self.chance(50) {
+            self.owners.clear();
+        }
+        self.owners.push(Owner { scheduler, read: 0, appends: VecDeque::new(), calls: VecDeque::new() });
+    }
+
+    fn alert(&mut self) {
+        // Now and then a record of the alerts topic comes again.
+        let again = self.chance(10) && self.alerts > 0;
+        let offset = if again { self.random.random_range(0..self.alerts) } else { self.alerts };
+        self.alerts = self.alerts.max(offset + 1);
+        // What an alert asks for follows from its offset alone, as a rule would decide.
+        let mut fixed = StdRng::seed_from_u64(u64::try_from(offset).unwrap());
+        let body = Requested {
+            request_ids: vec![format!("request-{offset}")],
+            device: DeviceRef { id: format!("{:040x}", fixed.random_range(0..DEVICES)), ..DeviceRef::default() },
+            alerts: vec![AlertRef {
+                id: format!("{}", offset / 2),
+                title: None,
+                severity: Severity::High,
+                topic: "alerts".to_owned(),
+                partition: 0,
+                offset,
+                index: 0,
+            }],
+            rule_ids: vec!["rule-1".to_owned()],
+            ruleset: "r".to_owned(),
+            scan_type: if fixed.random_range(0..5) == 0 { ScanType::Full } else { ScanType::Quick },
+            priority: fixed.random_range(0..=100),
+            comment: "Check machine for viruses".to_owned(),
+            mode: if fixed.random_range(0..6) == 0 { Mode::Shadow } else { Mode::Live },
+            alert_created_at: None,
+            expires_at: self.now + Duration::from_secs(fixed.random_range(60..2000)),
+            cooldown_seconds: fixed.random_range(0..400),
+            limits: Vec::new(),
+            trace_id: None,
+        };
+        self.append(self.now, body.into());
+    }
+
+    /// The API's answer to a call.
+    fn answer(&mut self, call: Call) -> Option<Reply> {
+        match call {
+            Call::Scan { scan_id, attempt, device_id, scan_type, comment, intent_time } => {
+                let answer = self.answer_scan(&device_id, scan_type, comment, intent_time);
+                Some(Reply::Scan { scan_id, attempt, answer })
+            }
+            Call::List { created_since } => {
+                let now = self.now;
+                let seen = |action: &Running| {
+                    let status = if action.ends <= now { "Succeeded" } else { "InProgress" };
+                    SeenAction { status: status.to_owned(), ..action.seen.clone() }
+                };
+                let answer = match self.random.random_range(0..10) {
+                    0 => ReadReply::Failed,
+                    _ => ReadReply::Complete(self.actions.iter().map(seen).collect()),
+                };
+                Some(Reply::List { created_since, started_at: now, answer })
+            }
+            Call::LookUp { device_id } => Some(Reply::LookUp { device_id, answer: ReadReply::Failed }),
+            Call::Cancel { .. } => None,
+        }
+    }
+
+    fn answer_scan(&mut self, device: &str, scan_type: ScanType, comment: String, intent_time: Timestamp) -> ScanReply {
+        if intent_time + self.settings.leave_within < self.now {
+            return ScanReply::NotSent { too_late: true, detail: String::new() };
+        }
+        let refused = |result, for_good, retry_after| {
+            ScanReply::Refused(Refusal {
+                result,
+                for_good,
+                error_code: "Code".to_owned(),
+                error_target: None,
+                detail: String::new(),
+                retry_after,
+            })
+        };
+        let doubt = || ScanReply::InDoubt { detail: "no answer".to_owned() };
+        let now = self.now;
+        let open =
+            self.actions.iter().find(|action| action.ends > now && action.seen.device_id.as_deref() == Some(device));
+        match self.random.random_range(0..20) {
+            0 => return refused(AttemptResult::RateLimited, false, Some(Duration::from_secs(20))),
+            1 => return refused(AttemptResult::DeviceNotFound, true, None),
+            2 => return ScanReply::NotSent { too_late: false, detail: String::new() },
+            3 => return doubt(),
+            _ => {}
+        }
+        if let Some(open) = open {
+            return if self.random.random_range(0..2) == 0 {
+                ScanReply::Action(open.seen.clone())
+            } else {
+                ScanReply::AlreadyRunning
+            };
+        }
+        // One in ten is somebody else's action that was a moment faster.
+        let ours = !self.chance(10);
+        let length = self.random.random_range(30..1500);
+        let seen = SeenAction {
+            id: format!("action-{}", self.actions.len()),
+            device_id: Some(device.to_owned()),
+            status: "Pending".to_owned(),
+            scope: Some(scan_type),
+            comment: Some(if ours { comment } else { "by hand".to_owned() }),
+        };
+        self.actions.push(Running { seen: seen.clone(), ends: self.now + Duration::from_secs(length) });
+        if self.chance(15) { doubt() } else { ScanReply::Action(seen) }
+    }
+
+    /// One owner takes a step: reads, decides, appends, calls. Each part may lag behind.
+    fn step(&mut self, index: usize) {
+        let former = index + 1 < self.owners.len();
+        let records = if former { 2 } else { 100 };
+        for _ in 0..records {
+            let owner = &mut self.owners[index];
+            let Some(event) = self.log.get(owner.read) else { break };
+            let applied = owner.scheduler.apply(i64::try_from(owner.read).unwrap(), event);
+            if !former && self.applied.len() == owner.read {
+                self.applied.push(applied);
+            }
+            owner.read += 1;
+        }
+        let commands = self.owners[index].scheduler.poll(self.now);
+        self.take(index, commands);
+        if former && self.chance(50) {
+            return;
+        }
+        while let Some((time, body)) = self.owners[index].appends.pop_front() {
+            self.append(time, body);
+        }
+        while let Some(call) = self.owners[index].calls.pop_front() {
+            if let Some(reply) = self.answer(call) {
+                let commands = self.owners[index].scheduler.reply(reply, self.now);
+                self.take(index, commands);
+            }
+        }
+    }
+
+    fn take(&mut self, index: usize, commands: Vec<Command>) {
+        let owner = &mut self.owners[index];
+        for command in commands {
+            match command {
+                Command::Append { time, body } => owner.appends.push_back((time, *body)),
+                Command::Call(call) => owner.calls.push_back(call),
+            }
+        }
+    }
+
+    fn run(&mut self, steps: u32) {
+        for _ in 0..steps {
+            if self.chance(40) {
+                self.alert();
+            }
+            if self.chance(2) {
+                self.take_over();
+            }
+            if self.chance(2) {
+                let control = if self.chance(60) { ControlAction::Resumed } else { ControlAction::Halted };
+                self.append(self.now, Control { control, author: "ann".to_owned(), comment: None }.into());
+            }
+            for index in 0..self.owners.len() {
+                self.step(index);
+            }
+            let pause = if self.chance(10) { 120 } else { 3 };
+            self.now += Duration::from_secs(self.random.random_range(0..=pause));
+        }
+    }
+
+    /// Lets everything come to an end.
+    fn settle(&mut self) {
+        self.append(
+            self.now,
+            Control { control: ControlAction::Resumed, author: "ann".to_owned(), comment: None }.into(),
+        );
+        for _ in 0..400 {
+            for index in 0..self.owners.len() {
+                self.step(index);
+            }
+            self.now += Duration::from_secs(10);
+        }
+    }
+
+    fn options(&self) -> AuditOptions {
+        AuditOptions::new("alerts", &self.settings.quota)
+    }
+
+    fn audit(&self, from: usize) -> AuditReport {
+        let mut audit = Audit::new(self.options());
+        for (offset, event) in self.log.iter().enumerate().skip(from) {
+            audit.ledger_record(0, i64::try_from(offset).unwrap(), Ok(event));
+        }
+        audit.finish()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_the_scheduler_writes_audits_clean(seed in any::<u64>(), steps in 20_u32..400) {
+        let mut world = World::new(seed);
+        world.run(steps);
+        let midway = world.audit(0);
+        prop_assert!(midway.violations.is_empty(), "{:#?}", midway.violations);
+        prop_assert_eq!(midway.unaccounted, 0);
+        world.settle();
+        let report = world.audit(0);
+        prop_assert!(report.violations.is_empty(), "{:#?}", report.violations);
+        let state = world.owners.last().unwrap().scheduler.state();
+        prop_assert_eq!(report.requests.in_flight.total, u64::try_from(state.requests.len()).unwrap());
+        prop_assert_eq!(report.unaccounted, 0);
+    }
+
+    #[test]
+    fn a_log_cut_off_at_its_beginning_audits_clean(seed in any::<u64>(), cut in 0.0_f64..1.0) {
+        let mut world = World::new(seed);
+        world.run(200);
+        let first = (world.log.len() as f64 * cut) as usize;
+        let report = world.audit(first);
+        prop_assert!(report.violations.is_empty(), "{:#?}", report.violations);
+    }
+}
+
+/// The pretended world reaches what it is meant to: else the two above would prove little.
+#[test]
+fn the_driven_worlds_are_eventful() {
+    let mut all = std::collections::BTreeMap::new();
+    let (mut void, mut late, mut withdrawn) = (0, 0, 0);
+    for seed in 0..30 {
+        let mut world = World::new(seed);
+        world.run(300);
+        world.settle();
+        let report = world.audit(0);
+        void += report.ledger[0].void;
+        late += report.ledger[0].late;
+        withdrawn += report.calls.withdrawn;
+        for event in &world.log {
+            *all.entry(event.body.name()).or_insert(0) += 1;
+        }
+    }
+    for name in
+        ["intent", "withdrawn", "attempt_failed", "accepted", "joined", "shadowed", "suppressed", "failed", "finished"]
+    {
+        assert!(all.get(name).copied().unwrap_or(0) > 5, "{name}: {all:?}");
+    }
+    assert!(void > 5 && withdrawn > 5, "void {void}, late {late}, withdrawn {withdrawn}");
+}
+
+/// The same worlds, judged by promises that nobody made or with a record taken away, are not clean.
+#[test]
+fn the_audit_of_a_driven_world_can_fail() {
+    let (mut over_quota, mut without_intent) = (0, 0);
+    for seed in 0..10 {
+        let mut world = World::new(seed);
+        world.run(300);
+        world.settings.quota.per_minute = 2;
+        over_quota += u32::from(!world.audit(0).violations.is_empty());
+        world.settings.quota.per_minute = 3;
+        let accepted = world.log.iter().find_map(|event| match &event.body {
+            EventBody::Accepted(body) => Some((body.scan_id.clone(), body.attempt)),
+            _ => None,
+        });
+        world.log.retain(|event| match &event.body {
+            EventBody::Intent(body) => accepted.as_ref() != Some(&(body.scan_id.clone(), body.attempt)),
+            _ => true,
+        });
+        without_intent += u32::from(!world.audit(0).violations.is_empty());
+    }
+    assert!(over_quota >= 5 && without_intent == 10, "over quota {over_quota}, without intent {without_intent}");
+}

@@ -1,0 +1,80 @@
+use std::io::Write;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::client::{self, Cluster};
+use super::settings::Settings;
+use super::{ClusterSettings, KafkaError};
+
+fn settings() -> Settings {
+    Settings { bootstrap_servers: "localhost:9092".to_owned(), ..Settings::default() }
+}
+
+fn problems(change: impl FnOnce(&mut Settings)) -> String {
+    let mut settings = settings();
+    change(&mut settings);
+    settings.validate().join("\n")
+}
+
+#[test]
+fn the_defaults_want_nothing_but_a_broker() {
+    assert_eq!(settings().validate(), Vec::<String>::new());
+    assert!(Settings::default().validate().join("").contains("kafka.bootstrap_servers"));
+}
+
+#[test]
+fn properties_that_promises_rest_on_are_refused_with_the_mend() {
+    for (property, mend) in [("enable.auto.commit", "durable"), ("acks", "in-sync"), ("group.id", "kafka.group_id")] {
+        let found = problems(|settings| {
+            settings.librdkafka.insert(property.to_owned(), "x".to_owned());
+        });
+        assert!(found.contains(property) && found.contains(mend), "{found}");
+    }
+    let secret = problems(|settings| {
+        settings.librdkafka.insert("ssl.key.password".to_owned(), "hunter2".to_owned());
+    });
+    assert!(secret.contains("librdkafka_files") && !secret.contains("hunter2"), "{secret}");
+}
+
+#[test]
+fn contradictions_are_named() {
+    assert!(problems(|settings| settings.ledger.partition = 1).contains("kafka.ledger.partition"));
+    assert!(problems(|settings| settings.alerts_topic = settings.ledger_topic.clone()).contains("three different"));
+    assert!(problems(|settings| settings.revoke_budget = settings.session_timeout).contains("kafka.revoke_budget"));
+    assert!(problems(|settings| settings.alerts_topic = "a b".to_owned()).contains("`a b` is no topic name"));
+    assert!(
+        problems(|settings| settings.ledger.cluster = Some(ClusterSettings::default()))
+            .contains("kafka.ledger.cluster.bootstrap_servers")
+    );
+}
+
+#[test]
+fn a_secret_comes_from_its_file_and_is_never_written_out() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "hunter2").unwrap();
+    let mut settings = settings();
+    settings.sasl_password_file = Some(file.path().to_owned());
+    let config = client::base(&settings, Cluster::Alerts).unwrap();
+    assert_eq!(config.get("sasl.password"), Some("hunter2"));
+    settings.sasl_password_file = None;
+    settings.sasl_password = Some(SecretString::from("hunter3"));
+    assert!(!serde_json::to_string(&settings).unwrap().contains("hunter3"));
+    assert!(!format!("{settings:?}").contains("hunter3"));
+
+    settings.sasl_password = None;
+    settings.librdkafka_files.insert("ssl.key.password".to_owned(), PathBuf::from("/does/not/exist"));
+    let error = client::base(&settings, Cluster::Alerts).unwrap_err();
+    assert!(matches!(&error, KafkaError::SecretFile { key, .. } if key == "kafka (ssl.key.password)"), "{error}");
+}
+
+#[test]
+fn settings_read_back_as_they_were_written() {
+    let text = r#"{"bootstrap_servers": "a:1", "session_timeout": "30s", "sasl_password": "s", "ledger": {"retention": "336h"}}"#;
+    let read: Settings = serde_json::from_str(text).unwrap();
+    assert_eq!(read.ledger.retention.as_secs(), 14 * 24 * 3600);
+    let again: Settings = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+    assert_eq!(again.session_timeout, read.session_timeout);
+    assert_eq!(again.ledger.retention, read.ledger.retention);
+    assert!(serde_json::from_str::<Settings>(r#"{"bootstrap_server": "a:1"}"#).is_err());
+}
