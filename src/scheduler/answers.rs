@@ -5,15 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::command::{Command, ReadReply, Refusal, Reply, ScanReply, SeenAction};
-use super::local::{CallState, LookUp, Timer};
+use super::local::{CallState, Timer};
 use super::retry::{ceiling, full_jitter};
 use super::settings::InDoubtPolicy;
 use super::state::{Phase, Scan, after};
 use super::{Scheduler, marker_of};
 use crate::event::{Accepted, Action, AttemptFailed, AttemptResult, FailedReason, Joined, ResolvedBy, ScanType};
-
-/// Tries of a look-up, after which the device cannot be told.
-const LOOK_UP_TRIES: u32 = 4;
 
 /// Longest pause after a 429 without `Retry-After`, as a multiple of the first: it doubles five times.
 const LONGEST_PAUSE_DOUBLINGS: u32 = 5;
@@ -51,26 +48,6 @@ impl Scheduler {
             Reply::LookUp { device_id, answer } => self.looked_up(device_id, answer, now),
         }
         commands
-    }
-
-    fn looked_up(&mut self, device_id: String, answer: ReadReply<Option<super::DeviceFacts>>, now: Timestamp) {
-        let failures = match self.local.look_ups.get(&device_id) {
-            Some(LookUp::InFlight(failures)) => failures.saturating_add(1),
-            _ => 1,
-        };
-        let known = match answer {
-            ReadReply::Complete(Some(facts)) => LookUp::Known(now, facts),
-            ReadReply::Complete(None) => LookUp::NotFound(now),
-            ReadReply::NotPermitted => LookUp::Unknown(now),
-            ReadReply::Failed if failures >= LOOK_UP_TRIES => LookUp::Unknown(now),
-            ReadReply::Failed => {
-                let wait =
-                    full_jitter(&mut self.random, self.settings.retry.first, self.settings.retry.longest, failures);
-                LookUp::Wanted(after(now, wait), failures)
-            }
-        };
-        self.local.look_ups.insert(device_id.clone(), known);
-        self.local.dirty.insert(device_id);
     }
 
     fn scan_answered(

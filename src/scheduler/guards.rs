@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Scheduler;
-use super::command::{Call, Command};
+use super::command::Command;
 use super::local::LookUp;
 use super::protection::Protection;
 use super::state::after;
@@ -100,33 +100,6 @@ impl Scheduler {
             detail: Some("Defender knows no such machine".to_owned()),
         };
         self.append(now, device_id, EventBody::Failed(body), commands);
-    }
-
-    /// Sends the look-ups that are due and that the budget allows.
-    pub(super) fn look_up(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
-        let memory = self.settings.reads.device_memory;
-        self.local.look_ups.retain(|_, look_up| match look_up {
-            LookUp::Known(since, _) | LookUp::NotFound(since) | LookUp::Unknown(since) => after(*since, memory) > now,
-            LookUp::Wanted(..) | LookUp::InFlight(_) => true,
-        });
-        let mut due: Vec<(Timestamp, String, u32)> = self
-            .local
-            .look_ups
-            .iter()
-            .filter_map(|(device, look_up)| match look_up {
-                LookUp::Wanted(time, failures) if *time <= now => Some((*time, device.clone(), *failures)),
-                _ => None,
-            })
-            .collect();
-        // Whoever has waited longest goes first, should the budget not do for all.
-        due.sort_unstable();
-        for (_, device_id, failures) in due {
-            if !self.local.look_up_budget.take(now, self.settings.reads.per_minute) {
-                return;
-            }
-            self.local.look_ups.insert(device_id.clone(), LookUp::InFlight(failures));
-            commands.push(Command::Call(Call::LookUp { device_id }));
-        }
     }
 
     /// All that is known of a device, from its requests and from a look-up.

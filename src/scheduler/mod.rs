@@ -13,6 +13,7 @@ mod fold;
 mod guards;
 mod lists;
 mod local;
+mod look_ups;
 mod memory;
 mod protection;
 mod quota;
