@@ -11,6 +11,7 @@ pub mod decode;
 pub mod demo;
 mod error;
 pub mod health;
+pub mod ledger;
 pub mod ledger_audit;
 pub mod ledger_tail;
 pub mod produce;
@@ -63,6 +64,9 @@ pub enum Command {
     Produce(ProduceCommand),
     /// Run a local Defender for Endpoint.
     Simulator(Box<simulator::SimulatorArgs>),
+    /// Prove what happened, and look at it.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// Check and explain rules.
     #[command(subcommand)]
     Rules(rules::Command),
@@ -110,6 +114,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Decode(args) => decode_alerts(args, context),
         Command::Produce(args) => produce_alerts(args, context),
         Command::Simulator(args) => Ok(runtime()?.block_on(simulator::run(args.as_ref().clone()))?),
+        Command::Ledger(command) => ledger::run(command, context),
         Command::Rules(command) => rules::run(command, context),
     }
 }
@@ -126,7 +131,7 @@ pub struct ProduceCommand {
 }
 
 fn produce_alerts(args: &ProduceCommand, context: &mut Context) -> Result<(), CliError> {
-    let settings = args.config.load(context)?.config.kafka;
+    let settings = load_sections(args.config.config.as_deref(), &["kafka"], context)?.kafka;
     let whole = runtime()?.block_on(produce::produce(&args.produce, &settings, &mut context.out))?;
     if whole { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
 }
@@ -142,6 +147,14 @@ fn decode_alerts(args: &decode::DecodeArgs, context: &mut Context) -> Result<(),
     let options = crate::alert::DecodeOptions::default();
     let summary = decode::run(&mut input, &args.name(), &options, &mut context.out, &mut std::io::stderr())?;
     if summary.failed == 0 { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
+}
+
+/// Reads a configuration of which a command needs some sections only.
+///
+/// # Errors
+/// [`CliError::Config`] with every fault of those sections.
+pub fn load_sections(path: Option<&Path>, sections: &[&str], context: &Context) -> Result<Config, CliError> {
+    Ok(Config::load_sections(path, &context.environment, sections)?.config)
 }
 
 /// Loads a folder of rules.

@@ -30,6 +30,7 @@ pub(super) type Merged<T> = (T, BTreeMap<String, Place>);
 pub(super) fn load<T: Sections>(
     path: Option<&Path>,
     environment: &BTreeMap<String, String>,
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<Merged<T>, ConfigErrors> {
     let file = match path {
         None => None,
@@ -42,13 +43,14 @@ pub(super) fn load<T: Sections>(
             Some((shown, text))
         }
     };
-    merge(file.as_ref().map(|(path, text)| (path.as_str(), text.as_str())), environment)
+    merge(file.as_ref().map(|(path, text)| (path.as_str(), text.as_str())), environment, wanted)
 }
 
-/// Merges the layers, the file given as (name, text).
+/// Merges the layers, the file given as (name, text). Only the faults of `wanted` sections count.
 pub(super) fn merge<T: Sections>(
     file: Option<(&str, &str)>,
     environment: &BTreeMap<String, String>,
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<Merged<T>, ConfigErrors> {
     let schema = json_schema::<T>();
     let mut tree = Value::Object(Map::new());
@@ -74,7 +76,7 @@ pub(super) fn merge<T: Sections>(
     if let Some(settings) = &settings {
         let known: Vec<String> = keys(&schema).into_iter().map(|key| key.path).collect();
         let faulty: BTreeSet<String> = errors.iter().filter_map(section_of).collect();
-        for (section, message) in settings.faults() {
+        for (section, message) in settings.faults().into_iter().filter(|(section, _)| wanted(section)) {
             let fault = locate(section, &message, &known, &places);
             // "Not set" is noise in a section where the misspelt key was just reported.
             if fault.place != Place::Whole || !faulty.contains(section) {

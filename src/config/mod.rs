@@ -80,6 +80,19 @@ impl RulesSettings {
     }
 }
 
+impl Config {
+    /// How long a call can take is told to the client and to the scheduler, which must not believe a call over too early.
+    fn call_timeouts(&self) -> Vec<String> {
+        let (client, scheduler) = (self.defender.call_timeout, self.scheduler.call_timeout);
+        let short = scheduler < client;
+        let message = format!(
+            "call_timeout ({scheduler:?}) is shorter than defender.call_timeout ({client:?}); a call could arrive after it \
+             was believed over"
+        );
+        short.then_some(message).into_iter().collect()
+    }
+}
+
 impl layers::Sections for Config {
     fn faults(&self) -> Vec<(&'static str, String)> {
         let sections = [
@@ -90,6 +103,7 @@ impl layers::Sections for Config {
             ("scheduler", self.scheduler.validate()),
             ("telemetry", self.telemetry.validate()),
             ("worker", self.worker.validate()),
+            ("scheduler", self.call_timeouts()),
         ];
         sections.into_iter().flat_map(|(name, faults)| faults.into_iter().map(move |fault| (name, fault))).collect()
     }
@@ -110,7 +124,21 @@ impl Config {
     /// # Errors
     /// Every fault at once, each with file, line and column or the variable's name, and with its mend.
     pub fn load(path: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Loaded, ConfigErrors> {
-        layers::load(path, environment).map(|(config, origins)| Loaded { config, origins })
+        layers::load(path, environment, |_| true).map(|(config, origins)| Loaded { config, origins })
+    }
+
+    /// As [`Self::load`], for a command that needs some sections only: what is missing or out of bounds in the others is
+    /// none of its business. Unknown keys and values of the wrong type are faults everywhere.
+    ///
+    /// # Errors
+    /// As for [`Self::load`].
+    pub fn load_sections(
+        path: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+        sections: &[&str],
+    ) -> Result<Loaded, ConfigErrors> {
+        let wanted = |section: &str| sections.contains(&section);
+        layers::load(path, environment, wanted).map(|(config, origins)| Loaded { config, origins })
     }
 
     /// The JSON Schema of the configuration file (draft-07, which editors read).

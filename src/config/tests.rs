@@ -97,7 +97,7 @@ fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn read(text: &str, variables: &[(&str, &str)]) -> Result<Merged<Sample>, ConfigErrors> {
-    merge(Some(("c.yaml", text)), &environment(variables))
+    merge(Some(("c.yaml", text)), &environment(variables), |_| true)
 }
 
 fn faults(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
@@ -287,7 +287,7 @@ proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".{0,200}", value in ".{0,40}") {
         let variables = environment(&[("BROKER__TOPICS", &value), ("BROKER__LIBRDKAFKA", &value), ("GUARD__RESERVE", &value)]);
-        drop(merge::<Sample>(Some(("c.yaml", &text)), &variables));
+        drop(merge::<Sample>(Some(("c.yaml", &text)), &variables, |_| true));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::text::clean;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Entra tenant: its GUID or a verified domain. Required.
+    /// Entra tenant, by its GUID. Required.
     pub tenant_id: String,
     /// Application (client) id of the app registration. Required.
     pub client_id: String,
@@ -75,6 +75,10 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
     Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
 }
 
+fn is_guid(text: &str) -> bool {
+    uuid::Uuid::try_parse(text).is_ok() && text.len() == 36
+}
+
 impl Settings {
     /// What is wrong, one message for each mistake, naming the key and the mend. Empty when all is well.
     #[must_use]
@@ -83,8 +87,9 @@ impl Settings {
         let word = |text: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
         };
-        if !word(&self.tenant_id) {
-            wrong.push("tenant_id: write the tenant's GUID or one of its domains".to_owned());
+        // Alerts tell their tenant by its GUID, so the worker must know it by the same name.
+        if !is_guid(&self.tenant_id) {
+            wrong.push("tenant_id: write the tenant's GUID (Entra admin center, Overview, Tenant ID)".to_owned());
         }
         if !word(&self.client_id) {
             wrong.push("client_id: write the app registration's application (client) id".to_owned());

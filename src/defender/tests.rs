@@ -88,7 +88,7 @@ async fn serve(stream: &mut TcpStream, until: Until) -> String {
 
 fn settings(authority: &str, api: &str) -> Settings {
     Settings {
-        tenant_id: "tenant".to_owned(),
+        tenant_id: "1228d172-029d-54e1-81c4-e82adcba5353".to_owned(),
         client_id: "client".to_owned(),
         client_secret: Some(SecretString::from("abc~def+123")),
         authority_url: Some(authority.to_owned()),
@@ -227,7 +227,7 @@ fn settings_name_every_mistake() {
 
 #[test]
 fn the_secret_is_read_but_never_written() {
-    let text = r#"{"tenant_id":"t","client_id":"c","client_secret":"hush","call_timeout":"20s","cloud":"gcc-high"}"#;
+    let text = r#"{"tenant_id":"1228d172-029d-54e1-81c4-e82adcba5353","client_id":"c","client_secret":"hush","call_timeout":"20s","cloud":"gcc-high"}"#;
     let settings: Settings = serde_json::from_str(text).unwrap();
     assert!(settings.validate().is_empty(), "{:?}", settings.validate());
     assert_eq!(settings.call_timeout, Duration::from_secs(20));

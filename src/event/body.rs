@@ -1,4 +1,4 @@
-//! What a ledger record says: one struct per event of DESIGN §5a.
+//! What a ledger record says: one struct per event.
 //!
 //! Field names are shared across events so that a SOAR pipeline reads them all alike. Every deadline is stamped by the
 //! writer: the fold never computes one from configuration.

@@ -1,4 +1,4 @@
-//! The closed lists of outcomes and reasons (DESIGN §5a). Every observation ends in exactly one of them.
+//! The closed lists of outcomes and reasons. Every observation ends in exactly one of them.
 //!
 //! Adding to a list changes the public contract: schema, metrics, dashboards and documents follow.
 

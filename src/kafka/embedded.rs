@@ -106,7 +106,7 @@ fn live(topics: &[(String, i32)], report: &mpsc::Sender<Result<String, KafkaErro
             while let Ok(Order::SetUp { up, done }) = orders.recv() {
                 let result = if up { cluster.broker_up(1) } else { cluster.broker_down(1) };
                 if let Err(error) = result {
-                    tracing::warn!(%error, up, "the embedded broker did not obey");
+                    tracing::warn!(%error, up, "The embedded broker did not obey.");
                 }
                 let _ignored = done.send(());
             }

@@ -235,7 +235,7 @@ impl Scan {
                     }
                 }
                 Some(Err(error)) => match KafkaError::consumed(&error) {
-                    KafkaError::Consume(reason) => tracing::warn!(reason, "reading a topic met trouble and goes on"),
+                    KafkaError::Consume(reason) => tracing::warn!(reason, "Reading a topic met trouble and goes on."),
                     error => return drop(sender.blocking_send(Err(error))),
                 },
                 None => {}

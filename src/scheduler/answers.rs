@@ -18,6 +18,9 @@ const LOOK_UP_TRIES: u32 = 4;
 /// Longest pause after a 429 without `Retry-After`, as a multiple of the first: it doubles five times.
 const LONGEST_PAUSE_DOUBLINGS: u32 = 5;
 
+/// How long the lack of a permission to read is believed: an administrator may grant it at any time.
+const READ_PERMISSION_MEMORY: Duration = Duration::from_secs(600);
+
 impl Scheduler {
     /// Takes the answer to a call. What follows is returned as commands, like those of [`Scheduler::poll`].
     pub fn reply(&mut self, reply: Reply, now: Timestamp) -> Vec<Command> {
@@ -36,6 +39,7 @@ impl Scheduler {
                     }
                     ReadReply::NotPermitted => {
                         self.local.may_not_read = true;
+                        self.local.read_again_at = Some(after(now, READ_PERMISSION_MEMORY));
                         self.local.wake_everything(&self.state);
                     }
                     // A failed list is not a negative; the next is tried after the usual interval.

@@ -32,7 +32,10 @@ impl State {
     /// Folds one record.
     pub fn apply(&mut self, offset: i64, event: &ScanEvent) -> Applied {
         let time = event.time;
-        self.clock = Some(self.clock.map_or(time, |clock| clock.max(time)));
+        // Intake may run on any host; only the dispatch side's own clocks may move the time of the log.
+        if !matches!(event.body, EventBody::Requested(_)) {
+            self.clock = Some(self.clock.map_or(time, |clock| clock.max(time)));
+        }
         let changed = match &event.body {
             EventBody::Genesis(genesis) => {
                 let first = self.genesis.is_none();

@@ -75,6 +75,8 @@ pub(super) struct Local {
     pub(super) look_ups: HashMap<String, LookUp>,
     /// Whether the application may read; assumed until the API says no.
     pub(super) may_not_read: bool,
+    /// When to try again whether it may.
+    pub(super) read_again_at: Option<Timestamp>,
     /// A list is under way.
     pub(super) list_in_flight: bool,
     /// Do not think about lists before.

@@ -9,6 +9,12 @@ use super::state::{Cooldown, DeviceState, MEMORY, RADIUS_MEMORY, State, after};
 /// How long a redelivery is remembered as one: longer than any record of the ledger can be needed.
 const REPEAT_MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Requests that are remembered for longer than the others: more than intake can have in hand.
+const LATEST_REQUESTS: usize = if cfg!(test) { 1 } else { 4000 };
+
+/// How long those are remembered.
+const LATEST_MEMORY: Duration = Duration::from_secs(24 * 3600);
+
 impl State {
     /// Offset of the oldest record that a successor still needs, `end` if none. `hour_window` is the long quota window,
     /// `radius` the longest window of a device cap.
@@ -66,7 +72,12 @@ impl State {
     /// Drops what no rule of the fold can ask for any more, by the time of the log.
     pub(super) fn forget(&mut self) {
         let Some(clock) = self.clock else { return };
-        while self.remembered.front().is_some_and(|remembered| after(remembered.time, MEMORY) < clock) {
+        // After an outage the log's clock leaps, and what intake had in hand when it stopped is delivered again: the latest
+        // requests are known for longer.
+        while self.remembered.front().is_some_and(|remembered| {
+            let memory = if self.remembered.len() > LATEST_REQUESTS { MEMORY } else { LATEST_MEMORY };
+            after(remembered.time, memory) < clock
+        }) {
             if let Some(old) = self.remembered.pop_front() {
                 self.known_requests.remove(&old.request_id);
                 if self.known_alerts.get(&old.alert) == Some(&old.request_id) {

@@ -147,6 +147,10 @@ impl Scheduler {
             return commands;
         }
         self.fire_timers(now);
+        if self.local.read_again_at.is_some_and(|again| again <= now) {
+            self.local.read_again_at = None;
+            self.local.may_not_read = false;
+        }
         self.settle_scans(now, &mut commands);
         for _ in 0..DEVICES_PER_POLL {
             let Some(device) = self.local.dirty.pop_first() else { break };

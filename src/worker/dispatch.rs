@@ -1,18 +1,22 @@
 //! Dispatch: the owner of the ledger's partition folds it, asks the scheduler what to do, and does it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Caller;
 use super::lane::{Lane, LaneContext, Stop};
 use super::settings::Settings;
 use crate::kafka::{Assigned, KafkaError, LedgerConsumer, LedgerInput, LedgerWriter, Settings as KafkaSettings};
-use crate::scheduler::{Call, Reply};
+use crate::scheduler::{Call, ReadReply, Reply, ScanReply};
 use crate::telemetry::{Condition, Metrics, Progress};
+
+/// Longest wait for a commit: a later one does as well.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Records folded between two looks at anything else.
 const RECORDS_PER_ROUND: usize = 256;
@@ -42,6 +46,8 @@ struct Running {
     assigned: Option<Assigned>,
     lane: Option<Lane>,
     calls: JoinSet<Option<Reply>>,
+    /// What each task in `calls` was asked to do.
+    asked: HashMap<Id, Call>,
     /// When to claim again, after an ownership that ended while the partition stayed.
     claim_again: Option<Instant>,
     last_word: Option<String>,
@@ -61,6 +67,7 @@ impl Dispatch {
             assigned: None,
             lane: None,
             calls: JoinSet::new(),
+            asked: HashMap::new(),
             claim_again: None,
             last_word: None,
             held: Vec::new(),
@@ -84,7 +91,7 @@ impl Running {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 input = self.consumer.next() => self.input(input)?,
-                Some(reply) = self.calls.join_next() => self.answered(reply),
+                Some(ended) = self.calls.join_next_with_id() => self.ended(ended),
                 () = delivered(&mut self.lane) => {}
                 _ = tick.tick() => {}
                 _ = commit.tick() => self.commit().await,
@@ -95,52 +102,57 @@ impl Running {
         }
     }
 
+    /// Takes an input and what is there behind it, up to a limit. Nothing may be taken from the consumer that is not handled.
     fn input(&mut self, input: LedgerInput) -> Result<(), KafkaError> {
-        let mut next = Some(input);
-        for _ in 0..RECORDS_PER_ROUND {
-            let Some(input) = next else { break };
-            match input {
-                LedgerInput::Record(record) => {
-                    if let Some(lane) = &mut self.lane
-                        && record.partition == self.dispatch.context.partition
-                    {
-                        lane.record(record, Timestamp::now());
-                    }
-                }
-                LedgerInput::Assigned(assigned) if assigned.partition == self.dispatch.context.partition => {
-                    self.dispatch.metrics.rebalance();
-                    self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 1);
-                    self.assigned = Some(assigned);
-                    self.claim();
-                }
-                // Partitions of other tenants: another worker's business.
-                LedgerInput::Assigned(_) => {}
-                LedgerInput::Revoked { partition, lost } => {
-                    if partition == self.dispatch.context.partition {
-                        tracing::info!(lost, "The ledger's partition was handed to another replica.");
-                        self.dispatch.metrics.rebalance();
-                        self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
-                        self.dispatch.metrics.ledger_partition_lost(&self.dispatch.kafka.ledger_topic, partition);
-                        self.assigned = None;
-                        self.claim_again = None;
-                    }
-                }
-                LedgerInput::HighWatermark { partition, offset } => {
-                    if let Some(lane) = self.lane.as_ref().filter(|_| partition == self.dispatch.context.partition) {
-                        let lag = u64::try_from(offset.saturating_sub(lane.end())).unwrap_or(0);
-                        let topic = &self.dispatch.kafka.ledger_topic;
-                        self.dispatch.metrics.set_consumer_lag(topic, partition, lag);
-                    }
-                }
-                LedgerInput::Error(error @ (KafkaError::ConsumerFatal(_) | KafkaError::OffsetOutOfRange(_))) => {
-                    tracing::error!(%error, "The ledger cannot be read any more; it is joined again.");
-                    return self.join_again();
-                }
-                LedgerInput::Error(error) => {
-                    tracing::warn!(%error, code = error.code(), "Reading the ledger met trouble; it goes on by itself.");
+        self.handle(input)?;
+        for _ in 1..RECORDS_PER_ROUND {
+            let Some(input) = self.consumer.try_next() else { break };
+            self.handle(input)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, input: LedgerInput) -> Result<(), KafkaError> {
+        match input {
+            LedgerInput::Record(record) => {
+                if let Some(lane) = &mut self.lane
+                    && record.partition == self.dispatch.context.partition
+                {
+                    lane.record(record, Timestamp::now());
                 }
             }
-            next = self.consumer.try_next();
+            LedgerInput::Assigned(assigned) if assigned.partition == self.dispatch.context.partition => {
+                self.dispatch.metrics.rebalance();
+                self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 1);
+                self.assigned = Some(assigned);
+                self.claim();
+            }
+            // Partitions of other tenants: another worker's business.
+            LedgerInput::Assigned(_) => {}
+            LedgerInput::Revoked { partition, lost } => {
+                if partition == self.dispatch.context.partition {
+                    tracing::info!(lost, "The ledger's partition was handed to another replica.");
+                    self.dispatch.metrics.rebalance();
+                    self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
+                    self.dispatch.metrics.ledger_partition_lost(&self.dispatch.kafka.ledger_topic, partition);
+                    self.assigned = None;
+                    self.claim_again = None;
+                }
+            }
+            LedgerInput::HighWatermark { partition, offset } => {
+                if let Some(lane) = self.lane.as_ref().filter(|_| partition == self.dispatch.context.partition) {
+                    let lag = u64::try_from(offset.saturating_sub(lane.end())).unwrap_or(0);
+                    let topic = &self.dispatch.kafka.ledger_topic;
+                    self.dispatch.metrics.set_consumer_lag(topic, partition, lag);
+                }
+            }
+            LedgerInput::Error(error @ (KafkaError::ConsumerFatal(_) | KafkaError::OffsetOutOfRange(_))) => {
+                tracing::error!(%error, "The ledger cannot be read any more; it is joined again.");
+                return self.join_again();
+            }
+            LedgerInput::Error(error) => {
+                tracing::warn!(%error, code = error.code(), "Reading the ledger met trouble; it goes on by itself.");
+            }
         }
         Ok(())
     }
@@ -178,25 +190,37 @@ impl Running {
         }
     }
 
-    fn answered(&mut self, reply: Result<Option<Reply>, tokio::task::JoinError>) {
-        match reply {
-            Ok(Some(reply)) => match &mut self.lane {
-                Some(lane) if lane.is_owner() || lane.stopped().is_some() => {
-                    let calls = lane.reply(reply, Timestamp::now());
-                    self.spawn(calls);
-                }
-                Some(_) | None => self.held.push(reply),
-            },
-            Ok(None) => {}
-            // A call that panicked is a call without an answer: its scan is in doubt.
-            Err(error) => tracing::error!(%error, "A call ended without an answer."),
+    /// A call has ended.
+    fn ended(&mut self, ended: Result<(Id, Option<Reply>), JoinError>) {
+        let (id, reply) = match ended {
+            Ok((id, reply)) => (id, reply),
+            Err(error) => {
+                tracing::error!(%error, "A call broke off without an answer; please report this.");
+                (error.id(), None)
+            }
+        };
+        let asked = self.asked.remove(&id);
+        if let Some(reply) = reply.or_else(|| asked.and_then(without_answer)) {
+            self.reply(reply);
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        match &mut self.lane {
+            Some(lane) if lane.is_owner() || lane.stopped().is_some() => {
+                let calls = lane.reply(reply, Timestamp::now());
+                self.spawn(calls);
+            }
+            Some(_) | None => self.held.push(reply),
         }
     }
 
     fn spawn(&mut self, calls: Vec<Call>) {
         for call in calls {
             let caller = self.dispatch.caller.clone();
-            self.calls.spawn(async move { caller.call(call).await });
+            let asked = call.clone();
+            let task = self.calls.spawn(async move { caller.call(call).await });
+            self.asked.insert(task.id(), asked);
         }
     }
 
@@ -214,7 +238,7 @@ impl Running {
         self.last_word = None;
         if self.lane.as_ref().is_some_and(Lane::is_owner) {
             for reply in std::mem::take(&mut self.held) {
-                self.answered(Ok(Some(reply)));
+                self.reply(reply);
             }
         }
         if self.assigned.is_none() {
@@ -231,6 +255,7 @@ impl Running {
         let word = match stop {
             Stop::Superseded => "another owner claimed the ledger; this one stands back".to_owned(),
             Stop::AppendFailed(error) => format!("a record may not have reached the ledger: {error}"),
+            Stop::Gap(what) => format!("the ledger was not read without a gap: {what}"),
             Stop::Halted(why) => why.clone(),
         };
         if self.last_word.as_ref() == Some(&word) {
@@ -241,7 +266,7 @@ impl Running {
                 self.dispatch.not_halted.set(false);
                 tracing::error!(reason = word, "Dispatch has halted; requests wait in the ledger.");
             }
-            Stop::Superseded | Stop::AppendFailed(_) => {
+            Stop::Superseded | Stop::AppendFailed(_) | Stop::Gap(_) => {
                 tracing::warn!(reason = word, "Dispatch claims the ledger again in a while.");
             }
         }
@@ -250,19 +275,24 @@ impl Running {
 
     async fn commit(&mut self) {
         let partition = self.dispatch.context.partition;
+        if self.assigned.is_none() {
+            return;
+        }
         let Some((offset, metadata)) = self.lane.as_mut().and_then(|lane| lane.position(Timestamp::now())) else {
             return;
         };
-        match self.consumer.commit(partition, offset, &metadata).await {
-            Ok(()) => {}
-            Err(error) => {
+        match timeout(COMMIT_PATIENCE, self.consumer.commit(partition, offset, &metadata)).await {
+            Ok(Ok(())) => {}
+            Err(_) => tracing::warn!("The position in the ledger was not committed in time; a successor replays more."),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, code = error.code(), "The position in the ledger was not committed; a successor replays more.");
             }
         }
     }
 
     fn measure(&mut self) {
-        let Some(lane) = self.lane.as_ref().filter(|lane| lane.is_owner()) else { return };
+        // Only the owner knows; what another replica owns by now is its to tell.
+        let Some(lane) = self.lane.as_ref().filter(|lane| self.assigned.is_some() && lane.is_owner()) else { return };
         self.dispatch.context.accounts.show(&lane.scheduler().snapshot(Timestamp::now()));
     }
 
@@ -281,7 +311,7 @@ impl Running {
                         break;
                     }
                 }
-                Some(reply) = self.calls.join_next() => self.answered(reply),
+                Some(ended) = self.calls.join_next_with_id() => self.ended(ended),
                 () = delivered(&mut self.lane) => {}
                 _ = tick.tick() => {}
             }
@@ -296,6 +326,20 @@ impl Running {
     fn is_settled(&self) -> bool {
         let lane_settled = self.lane.as_ref().is_none_or(|lane| lane.stopped().is_some() || lane.is_settled());
         self.calls.is_empty() && (lane_settled || self.assigned.is_none())
+    }
+}
+
+/// The reply to a call that broke off: what it did, nobody can tell.
+fn without_answer(call: Call) -> Option<Reply> {
+    let now = Timestamp::now();
+    match call {
+        Call::Scan { scan_id, attempt, .. } => {
+            let answer = ScanReply::InDoubt { detail: "the call broke off inside the worker".to_owned() };
+            Some(Reply::Scan { scan_id, attempt, answer })
+        }
+        Call::List { created_since } => Some(Reply::List { created_since, started_at: now, answer: ReadReply::Failed }),
+        Call::LookUp { device_id } => Some(Reply::LookUp { device_id, answer: ReadReply::Failed }),
+        Call::Cancel { .. } => None,
     }
 }
 

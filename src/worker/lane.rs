@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
 use super::account::Accounts;
-use super::position::{Claims, PositionMetadata};
+use super::position::PositionMetadata;
 use crate::event::{Claim, EventBody, EventError, Genesis, Mode, ScanEvent};
 use crate::kafka::{Assigned, Delivery, KafkaError, LedgerRecord, LedgerWriter};
 use crate::scheduler::{Applied, Call, Command, Reply, Scheduler, Settings};
@@ -36,6 +36,8 @@ pub(crate) enum Stop {
     Superseded,
     /// A record of ours may or may not be in the log: only a new claim can tell.
     AppendFailed(String),
+    /// A record of the log was not read: the state is not what the log says.
+    Gap(String),
     /// It may not dispatch until an operator has acted.
     Halted(String),
 }
@@ -46,7 +48,6 @@ pub(crate) struct Lane {
     context: LaneContext,
     scheduler: Scheduler,
     writer: LedgerWriter,
-    claims: Claims,
     claim: String,
     log_id: Option<String>,
     /// Offset behind the last record that was folded.
@@ -70,7 +71,9 @@ impl Lane {
         now: Timestamp,
     ) -> Result<Self, Stop> {
         let committed = assigned.committed.as_ref();
-        if assigned.is_out_of_range() && !context.accept_lost_ledger {
+        // A group that never committed must see the log from its first record.
+        let beginning_is_gone = committed.is_none() && assigned.low_watermark > 0;
+        if (assigned.is_out_of_range() || beginning_is_gone) && !context.accept_lost_ledger {
             let at = committed.map_or(0, |committed| committed.offset);
             return Err(Stop::Halted(format!(
                 "the ledger no longer holds offset {at}, where this group stopped: it holds {} to {}. Records expired unread, \
@@ -88,7 +91,7 @@ impl Lane {
             context.scheduler.clone(),
             context.mode,
             claim.clone(),
-            metadata.claim.clone(),
+            metadata.claim,
             context.carry_after,
             seed,
         );
@@ -96,7 +99,6 @@ impl Lane {
         let mut lane = Self {
             scheduler,
             writer,
-            claims: Claims::starting_under(metadata.claim),
             claim: claim.clone(),
             log_id: metadata.log_id,
             end: assigned.start(),
@@ -106,11 +108,6 @@ impl Lane {
             stop: None,
             context,
         };
-        if assigned.high_watermark == 0 {
-            let log_id = uuid::Uuid::new_v4().simple().to_string();
-            let genesis = Genesis { log_id, partition: lane.context.partition, partitions: lane.context.partitions };
-            lane.append(now, genesis.into());
-        }
         let body = Claim { claim, owner: lane.context.owner.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
         lane.append(now, body.into());
         Ok(lane)
@@ -118,7 +115,11 @@ impl Lane {
 
     /// Folds one record.
     pub(crate) fn record(&mut self, record: LedgerRecord, now: Timestamp) {
-        self.end = self.end.max(record.offset.saturating_add(1));
+        if record.offset != self.end && self.stop.is_none() {
+            // The topic has neither compaction nor transactions, so its offsets have no gaps.
+            self.stop = Some(Stop::Gap(format!("offset {} was read where {} was due", record.offset, self.end)));
+        }
+        self.end = record.offset.saturating_add(1);
         let event = match record.event {
             Ok(event) => event,
             Err(error @ EventError::TooNew { .. }) => {
@@ -130,11 +131,11 @@ impl Lane {
                 return;
             }
         };
-        if let EventBody::Genesis(genesis) = &event.body {
+        if let EventBody::Genesis(genesis) = &event.body
+            && self.scheduler.state().genesis.is_none()
+        {
+            // The first one counts: a second comes from a replica that began at the same moment.
             self.check_genesis(genesis, record.offset);
-        }
-        if let EventBody::Claim(claim) = &event.body {
-            self.claims.read(record.offset, &claim.claim);
         }
         let before = self.context.accounts.before(self.scheduler.state(), &event);
         let applied = self.scheduler.apply(record.offset, &event);
@@ -144,6 +145,13 @@ impl Lane {
             if self.was_owner {
                 self.context.accounts.record(&event, &before, now);
             } else {
+                if self.log_id.is_none() {
+                    // Nobody owned this log before.
+                    let log_id = uuid::Uuid::new_v4().simple().to_string();
+                    let genesis =
+                        Genesis { log_id, partition: self.context.partition, partitions: self.context.partitions };
+                    self.append(now, genesis.into());
+                }
                 tracing::info!(
                     claim = self.claim,
                     open_requests = self.scheduler.state().requests.len(),
@@ -159,10 +167,6 @@ impl Lane {
     }
 
     fn check_genesis(&mut self, genesis: &Genesis, offset: i64) {
-        // A second record of the kind comes from a replica that began at the same moment; the first one stands.
-        if offset != 0 {
-            return;
-        }
         if genesis.partitions != self.context.partitions || genesis.partition != self.context.partition {
             self.halt(format!(
                 "offset {offset}: the log began on partition {} of {}, and the configuration says partition {} of {}. A \
@@ -286,7 +290,8 @@ impl Lane {
         let settings = &self.context.scheduler;
         let radius = settings.blast_radius.per.max(self.context.accounts.longest_rule_window);
         let oldest = self.scheduler.state().oldest_needed(now, settings.quota.hour_window, radius, self.end);
-        let metadata = PositionMetadata { v: 1, claim: self.claims.in_force_at(oldest), log_id: self.log_id.clone() };
+        let claim = self.scheduler.state().claim_before(oldest).map(str::to_owned);
+        let metadata = PositionMetadata { v: 1, claim, log_id: self.log_id.clone() };
         Some((oldest, metadata.to_text()))
     }
 }

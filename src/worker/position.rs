@@ -25,43 +25,16 @@ impl PositionMetadata {
     }
 }
 
-/// The claims of the log, to know which one was in force at any offset that may be committed.
-#[derive(Debug, Default)]
-pub(crate) struct Claims {
-    seen: Vec<(i64, Option<String>)>,
-}
-
-impl Claims {
-    /// Begins at an offset, under the claim in force there.
-    pub(crate) fn starting_under(claim: Option<String>) -> Self {
-        Self { seen: vec![(i64::MIN, claim)] }
-    }
-
-    /// A claim was read.
-    pub(crate) fn read(&mut self, offset: i64, claim: &str) {
-        self.seen.push((offset, Some(claim.to_owned())));
-    }
-
-    /// The claim in force for a reader that starts at `offset`. Claims before it are forgotten.
-    pub(crate) fn in_force_at(&mut self, offset: i64) -> Option<String> {
-        let behind = self.seen.iter().take_while(|(at, _)| *at < offset).count();
-        self.seen.drain(..behind.saturating_sub(1));
-        self.seen.first().and_then(|(_, claim)| claim.clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_claim_in_force_is_the_last_before_the_position() {
-        let mut claims = Claims::starting_under(Some("a".to_owned()));
-        claims.read(50, "b");
-        claims.read(500, "c");
-        assert_eq!(claims.in_force_at(40).as_deref(), Some("a"));
-        assert_eq!(claims.in_force_at(50).as_deref(), Some("a"));
-        assert_eq!(claims.in_force_at(51).as_deref(), Some("b"));
-        assert_eq!(claims.in_force_at(501).as_deref(), Some("c"));
+    fn what_is_not_ours_counts_as_nothing() {
+        let ours = PositionMetadata { v: 1, claim: Some("c".to_owned()), log_id: Some("l".to_owned()) };
+        assert_eq!(PositionMetadata::from_text(&ours.to_text()), ours);
+        for foreign in ["", "{", "[]", "\"text\""] {
+            assert_eq!(PositionMetadata::from_text(foreign), PositionMetadata::default(), "{foreign}");
+        }
     }
 }

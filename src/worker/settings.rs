@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Name of this replica in claims and logs. Default: the host's name.
     pub name: Option<String>,
-    /// After SIGTERM, the time in which calls under way are finished and recorded and offsets committed. Default `25s`.
+    /// After SIGTERM, the time in which calls under way are finished and recorded and offsets committed. Default `35s`: a call
+    /// can take `leave_within` and `call_timeout` together.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub shutdown_grace: Duration,
@@ -37,7 +38,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             name: None,
-            shutdown_grace: Duration::from_secs(25),
+            shutdown_grace: Duration::from_secs(35),
             tick: Duration::from_millis(100),
             dispatch_commit_interval: Duration::from_secs(5),
             reclaim_delay: Duration::from_secs(10),

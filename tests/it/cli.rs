@@ -12,7 +12,7 @@ use crate::documents::assert_checked_in;
 /// Every key without a default that works; each test adds its own.
 const COMPLETE: &[(&str, &str)] = &[
     ("kafka.bootstrap_servers", "localhost:9092"),
-    ("defender.tenant_id", "contoso.example"),
+    ("defender.tenant_id", "1228d172-029d-54e1-81c4-e82adcba5353"),
     ("defender.client_id", "11111111-2222-3333-4444-555555555555"),
     ("defender.client_secret", "hunter2"),
 ];

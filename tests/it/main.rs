@@ -4,6 +4,7 @@
 mod alert_docs;
 mod architecture;
 mod cli;
+mod crashes;
 mod defender_reads;
 mod defender_scan;
 mod documents;

@@ -78,11 +78,11 @@ impl Report {
             text.push('\n');
         };
         line(format_args!("{:<15} {:<20} {:>5}  example", "outcome", "reason", "count"));
-        for (outcome, reasons) in &self.outcomes {
+        for (outcome, reasons) in ORDER.iter().filter_map(|outcome| self.outcomes.get_key_value(outcome)) {
             for (reason, count) in reasons {
                 let example = watch.example(outcome, reason).map_or_else(
                     || explained(reason).to_owned(),
-                    |example| format!("alert {} → {}: {}", example.alert, example.device, example.said),
+                    |example| format!("alert {} → {}", example.alert, example.said),
                 );
                 line(format_args!("{outcome:<15} {reason:<20} {count:>5}  {example}"));
             }
@@ -112,6 +112,9 @@ impl Report {
         text
     }
 }
+
+/// Outcomes as a newcomer would ask for them.
+const ORDER: [&str; 7] = ["scanned", "joined", "shadowed", "suppressed", "skipped", "failed", "dead_lettered"];
 
 /// What a reason means, for outcomes that the ledger does not name one by one.
 fn explained(reason: &str) -> &'static str {

@@ -62,9 +62,9 @@ pub(super) fn sample(now: Timestamp) -> Stream {
     for severity in ["high", "high", "medium", "high", "medium"] {
         first.push(own(numbers.next(), "Malware", severity, device(BURST_DEVICE), raised));
     }
-    // One of each kind of trouble.
+    // One of each kind of trouble; their rule's priority puts them before the crowd.
     for name in SPECIAL_DEVICES {
-        first.push(own(numbers.next(), "Malware", "high", device(name), raised));
+        first.push(own(numbers.next(), "CredentialAccess", "high", device(name), raised));
     }
     // A Full scan wanted where an analyst's Full scan is running.
     first.push(own(numbers.next(), "Ransomware", "high", device("sim-busy-full-existing-ws-212"), raised));

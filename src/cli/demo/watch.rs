@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use crate::event::{EventBody, Outcome, ScanEvent};
+use super::stream::BURST_DEVICE;
+use crate::event::{EventBody, Outcome, ScanEvent, SuppressedReason};
 use crate::kafka::Tally;
 
 /// A scan that the API accepted.
@@ -30,7 +31,6 @@ pub(super) struct ScanReport {
 #[derive(Debug, Clone)]
 pub(super) struct Example {
     pub(super) alert: String,
-    pub(super) device: String,
     pub(super) said: String,
 }
 
@@ -72,15 +72,17 @@ impl Watch {
                 });
             }
             EventBody::Shadowed(body) => {
-                let said = format!("{} scan, in shadow", body.scan_type);
+                let said = format!("{} scan of {}, in shadow: not started", body.scan_type, name_of(&event.body));
                 self.end(Outcome::Shadowed, &body.request_ids, &event.body, &said);
             }
             EventBody::Suppressed(body) => {
-                let said = body.detail.clone().unwrap_or_else(|| body.reason.as_str().replace('_', " "));
+                let why = body.detail.clone().unwrap_or_else(|| explained(body.reason).to_owned());
+                let said = format!("{}: {why}", name_of(&event.body));
                 self.end(Outcome::Suppressed(body.reason), &body.request_ids, &event.body, &said);
             }
             EventBody::Failed(body) => {
-                let said = body.detail.clone().unwrap_or_else(|| body.reason.as_str().replace('_', " "));
+                let why = body.detail.clone().unwrap_or_else(|| body.reason.as_str().replace('_', " "));
+                let said = format!("{}: {why}", name_of(&event.body));
                 self.end(Outcome::Failed(body.reason), &body.request_ids, &event.body, &said);
             }
             EventBody::Finished(body) => {
@@ -88,9 +90,10 @@ impl Watch {
                     scan.status = body.status.as_str();
                 }
                 let failed = body.status.failed_reason().map(Outcome::Failed);
-                let said = format!("{} scan, accepted, {}", body.scan_type, in_words(body.status.as_str()));
+                let (device, ended) = (name_of(&event.body), in_words(body.status.as_str()));
+                let said = format!("{} scan of {device}, accepted, {ended}", body.scan_type);
                 self.end(failed.unwrap_or(Outcome::Scanned), &body.request_ids, &event.body, &said);
-                let said = format!("{} scan was running already, {}", body.scan_type, in_words(body.status.as_str()));
+                let said = format!("{} scan of {device} was running already, {ended}", body.scan_type);
                 self.end(failed.unwrap_or(Outcome::Joined), &body.joined_request_ids, &event.body, &said);
             }
             EventBody::Genesis(_)
@@ -119,9 +122,13 @@ impl Watch {
             EventBody::Finished(body) => &body.alerts,
             _ => return,
         };
-        if let (Some(device), Some(alert), false) = (body.device(), alerts.first(), requests.is_empty()) {
-            let device = device.name.clone().unwrap_or_else(|| device.id.clone());
-            let example = Example { alert: alert.id.clone(), device, said: said.to_owned() };
+        let first = alerts.iter().min_by(|one, other| one.id.cmp(&other.id));
+        if let (Some(device), Some(alert), false) = (body.device(), first, requests.is_empty()) {
+            let example = Example { alert: alert.id.clone(), said: said.to_owned() };
+            // The burst's device is the one to look at where there is a choice.
+            if device.name.as_deref() == Some(BURST_DEVICE) && requests.len() > 1 && key.0 == "scanned" {
+                self.examples.entry(key).and_modify(|old| old.clone_from(&example));
+            }
             self.examples.entry(key).or_insert(example);
         }
     }
@@ -157,6 +164,19 @@ impl Watch {
             }
         }
         outcomes
+    }
+}
+
+fn name_of(body: &EventBody) -> &str {
+    body.device().map_or("", |device| device.name.as_deref().unwrap_or(&device.id))
+}
+
+const fn explained(reason: SuppressedReason) -> &'static str {
+    match reason {
+        SuppressedReason::Cooldown => "it was scanned a short while ago",
+        SuppressedReason::Duplicate => "the same alert came again",
+        SuppressedReason::TooOld => "the alert is three days old",
+        other => other.as_str(),
     }
 }
 

@@ -67,7 +67,7 @@ impl GroupContext {
         let waits = !lost && !self.shared.is_closing() && !self.release_budget.is_zero();
         let budget = if waits { self.release_budget } else { COMMITS_END };
         if !self.shared.forget(&numbers, budget, waits) {
-            tracing::warn!(partitions = ?numbers, ?budget, "partitions are let go with work unfinished");
+            tracing::warn!(partitions = ?numbers, ?budget, "Partitions are let go with work unfinished.");
         }
         if let Err(error) = consumer.incremental_unassign(partitions) {
             self.send(GroupEvent::Error(KafkaError::ConsumerFatal(error.to_string())));
@@ -219,7 +219,7 @@ impl Poller {
             let Stage::StartAt(offset) = stage else { continue };
             // It fails while librdkafka is still about to take the partition up: the next round tries again.
             if let Err(error) = self.consumer.seek(&self.options.topic, partition, Offset::Offset(offset), LOOK_UP) {
-                tracing::debug!(partition, offset, %error, "the partition cannot be moved yet");
+                tracing::debug!(partition, offset, %error, "The partition cannot be moved yet.");
                 continue;
             }
             self.shared().set_stage(partition, Stage::Reading { next: offset });

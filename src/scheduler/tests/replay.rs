@@ -27,6 +27,17 @@ fn a_rest_longer_than_the_memory_of_requests_survives_a_restart() {
 }
 
 #[test]
+fn what_intake_had_in_hand_before_a_long_outage_is_known_again() {
+    let mut bench = Bench::new();
+    scanned(&mut bench, "a", "1");
+    bench.pass(10 * 3600);
+    bench.restart();
+    bench.request("a", "1");
+    bench.pass(3600);
+    assert!(bench.scheduler.state().requests.is_empty(), "the redelivery is void");
+}
+
+#[test]
 fn reached_devices_survive_a_restart() {
     let mut settings = Settings::default();
     settings.blast_radius.per = std::time::Duration::from_secs(24 * 3600);
@@ -56,6 +67,7 @@ fn slots_of_requests_that_waited_long_survive_a_restart() {
     bench.run();
     bench.answer_next(|_, comment| ScanReply::Action(seen("action-a", "1", "Pending", Some(comment))));
     bench.list(ReadReply::Complete(vec![seen("action-a", "1", "Succeeded", None)]));
+    bench.pass(120);
     bench.restart();
     bench.run();
     assert_eq!(bench.scheduler.snapshot(bench.now).remaining.hour, 0);

@@ -46,6 +46,7 @@ struct InHand {
     record: ConsumedRecord,
     decision: RecordDecision,
     size: usize,
+    taken_at: Timestamp,
     /// The dead letters' topic refused the whole record.
     position_only: bool,
 }
@@ -89,10 +90,10 @@ impl Appends {
         self.in_hand.len()
     }
 
-    /// Time of the oldest record of a partition that is in hand.
+    /// When the record of a partition that is in hand for the longest was taken.
     pub(super) fn oldest(&self, partition: i32) -> Option<Timestamp> {
         let of_partition = self.in_hand.values().filter(|in_hand| in_hand.source.partition == partition);
-        of_partition.filter_map(|in_hand| in_hand.record.timestamp).min()
+        of_partition.map(|in_hand| in_hand.taken_at).min()
     }
 
     /// Sends what a decision asks for; at once durable when that is nothing.
@@ -105,7 +106,8 @@ impl Appends {
         self.last_token += 1;
         let token = self.last_token;
         self.bytes += size;
-        self.in_hand.insert(token, InHand { source, record, decision, size, position_only: false });
+        self.in_hand
+            .insert(token, InHand { source, record, decision, size, taken_at: Timestamp::now(), position_only: false });
         self.send(token).err().map(Settled::Failed)
     }
 

@@ -71,7 +71,7 @@ impl Intake {
             topic = self.kafka.alerts_topic,
             group = self.kafka.group_id,
             bootstrap_servers = self.kafka.bootstrap_servers,
-            "waiting for partitions of the alerts topic"
+            "Waiting for partitions of the alerts topic."
         );
         let appends = Appends::new(self.kafka.clone(), writer);
         let mut running = Running {
@@ -163,13 +163,13 @@ impl Running {
 
     async fn revoked(&mut self, partitions: &[i32], lost: bool) {
         if lost {
-            tracing::warn!(?partitions, "partitions were lost; their records in hand are decided by the next owner");
+            tracing::warn!(?partitions, "Partitions were lost; their records in hand are decided by the next owner.");
         } else {
             // Three quarters for the records in hand, the rest for the commit.
             let now = Instant::now();
             let budget = self.kafka.revoke_budget;
             self.finish(partitions, now + budget * 3 / 4, now + budget).await;
-            tracing::info!(?partitions, "partitions are given back");
+            tracing::info!(?partitions, "Partitions are given back.");
         }
         for partition in partitions {
             self.partitions.remove(partition);
@@ -188,11 +188,11 @@ impl Running {
                 committed,
                 low_watermark,
                 high_watermark,
-                "the alerts topic no longer holds the committed offset: records expired unread, or the topic was made anew; \
-                 reading goes on at its beginning"
+                "The alerts topic no longer holds the committed offset: records expired unread, or the topic was made anew; \
+                 reading goes on at its beginning."
             );
         }
-        tracing::info!(partition, offset = progress.prefix(), high_watermark, "a partition was assigned");
+        tracing::info!(partition, offset = progress.prefix(), high_watermark, "A partition was assigned.");
         self.partitions.insert(partition, Owned { epoch: assigned.epoch, progress });
         self.observer.assigned(assigned);
     }
@@ -212,7 +212,7 @@ impl Running {
             tracing::error!(
                 partition = record.partition,
                 offset = record.offset,
-                "a decision does not account for every observation; please report this"
+                "A decision does not account for every observation; please report this."
             );
         }
         self.observer.read(&decision);
@@ -337,7 +337,7 @@ impl Running {
         let last = self.told.get(error.code());
         if last.is_none_or(|last| now.duration_since(*last) >= TROUBLE_EVERY) {
             self.told.insert(error.code(), now);
-            tracing::warn!(code = error.code(), %error, in_hand = self.appends.in_hand(), "intake met trouble and goes on");
+            tracing::warn!(code = error.code(), %error, in_hand = self.appends.in_hand(), "Intake met trouble and goes on.");
         }
     }
 
@@ -347,7 +347,7 @@ impl Running {
         self.finish(&partitions, deadline, deadline + LEAVE).await;
         let unfinished = self.partitions.values().map(|owned| owned.progress.open()).sum();
         self.consumer.close(LEAVE).await;
-        tracing::info!(unfinished, "intake has stopped");
+        tracing::info!(unfinished, "Intake has stopped.");
         IntakeEnd { unfinished }
     }
 }

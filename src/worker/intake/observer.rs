@@ -19,8 +19,8 @@ pub trait IntakeObserver: Send + Sync {
     fn committed(&self, _partition: i32, _offset: i64, _tally: &Tally) {}
     /// Records of a partition that are not yet behind its decided prefix.
     fn lag(&self, _partition: i32, _records: u64) {}
-    /// Told twice a second: records whose decision is not durable yet, and the oldest record's time of each partition that
-    /// has one.
+    /// Told twice a second: records whose decision is not durable yet, and of each partition since when the oldest of them is held, if
+    /// there is one.
     fn in_hand(&self, _records: usize, _oldest: &[(i32, Option<Timestamp>)]) {}
     /// Something went wrong; intake goes on.
     fn trouble(&self, _error: &KafkaError) {}

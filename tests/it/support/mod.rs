@@ -1,3 +1,9 @@
 //! What the tests share.
 
+pub(crate) mod account;
 pub(crate) mod broker;
+pub(crate) mod ledger;
+pub(crate) mod load;
+pub(crate) mod process;
+pub(crate) mod scene;
+pub(crate) mod simulator;

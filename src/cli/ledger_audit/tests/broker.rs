@@ -23,7 +23,7 @@ async fn written(log: &Log) -> (EmbeddedBroker, Settings) {
         headers: vec![("alert_responder_topic".to_owned(), Some(b"another".to_vec()))],
     };
     let reason = DeadLetterReason::NotJson;
-    let letter = DeadLetter { topic: "alerts", record: &record, reason, detail: "", time: at(0) };
+    let letter = DeadLetter { topic: "alerts", record: &record, reason, detail: "", time: at(0), position_only: false };
     writer.enqueue_dead_letter(&letter).unwrap().await.unwrap();
     (broker, settings)
 }
