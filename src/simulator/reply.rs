@@ -69,8 +69,9 @@ impl Reply {
         Self { cut: true, ..Self::empty(0) }.late(delay)
     }
 
+    /// Later by this than it would have been.
     pub(super) fn late(self, delay: Duration) -> Self {
-        Self { delay, ..self }
+        Self { delay: self.delay.saturating_add(delay), ..self }
     }
 
     pub(super) fn header(mut self, name: &'static str, value: String) -> Self {

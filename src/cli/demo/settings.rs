@@ -78,7 +78,7 @@ pub(super) fn configuration(broker: &EmbeddedBroker, api: &str, serve: bool) -> 
     scheduler.follow_interval = Duration::from_millis(500);
     scheduler.quick_deadline = Duration::from_secs(16);
     scheduler.full_deadline = Duration::from_secs(16);
-    scheduler.merge_window = Duration::from_millis(500);
+    scheduler.merge_window = Duration::from_millis(1500);
     scheduler.protected = ProtectedDevices {
         names: vec!["dc-*".to_owned()],
         tags: vec!["no-scan".to_owned()],

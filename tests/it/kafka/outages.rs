@@ -6,7 +6,7 @@ use std::time::Duration;
 use alert_responder::kafka::{Cluster, ClusterSettings, EmbeddedBroker, committed, read_all};
 
 use super::intake::{PATIENCE, balance, ledger_names, mixed, produce, start};
-use crate::support::broker::{Broker, kafka_script};
+use crate::support::broker::Broker;
 
 #[tokio::test]
 async fn an_outage_of_the_brokers_loses_nothing() {
@@ -116,14 +116,13 @@ async fn a_dead_letter_that_is_too_large_is_written_without_its_content() {
 /// The one broker is killed and comes back: what was acknowledged is there, and the rest is decided after.
 #[tokio::test]
 async fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(broker) = Broker::start_own(dir.path(), 2).await else { return };
+    let broker = Broker::start_own(2).await;
     let running = start(&broker);
     running.watcher.until_owning(2).await;
     produce(&broker, mixed(2000)).await;
     running.watcher.until_decided(500).await;
-    kafka_script("kill", dir.path());
-    kafka_script("start", dir.path());
+    broker.kill();
+    broker.set_up(true);
     produce(&broker, mixed(500)).await;
     running.watcher.until_decided(2500).await;
     running.stop().await;

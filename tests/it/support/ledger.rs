@@ -100,12 +100,9 @@ impl Ledger {
             EventBody::Requested(asked) => {
                 let alert = &asked.alerts[0];
                 let place = (alert.partition, alert.offset, alert.index, asked.device.id.clone());
-                match self.requests.insert(asked.request_ids[0].clone(), place.clone()) {
-                    Some(first) => {
-                        assert_eq!(first, place, "one id, one observation");
-                        self.repeated += 1;
-                    }
-                    None => {}
+                if let Some(first) = self.requests.insert(asked.request_ids[0].clone(), place.clone()) {
+                    assert_eq!(first, place, "one id, one observation");
+                    self.repeated += 1;
                 }
             }
             EventBody::Intent(intent) => {

@@ -76,7 +76,7 @@ pub(crate) fn id_of(name: &str) -> String {
 }
 
 /// One alert of a category for one device.
-pub(crate) fn alert(id: &str, category: &str, device: &str) -> String {
+fn alert(id: &str, category: &str, device: &str) -> String {
     json!({ "id": id, "title": "An alert", "severity": "high", "category": category,
             "device": { "id": id_of(device), "name": device } })
     .to_string()
@@ -94,12 +94,21 @@ impl Load {
             if known < devices && (known < devices / 2 || known < due) {
                 let name = load.devices[known].clone();
                 known += 1;
-                load.request(number, &["Malware", "Ransomware"][usize::from(number % 7 == 0)], &[&name]);
+                load.request(number, if number % 7 == 0 { "Ransomware" } else { "Malware" }, &[&name]);
                 continue;
             }
             load.any(number, known, &mut random);
         }
         assert_eq!(known, devices, "every device has its alert");
+        load
+    }
+
+    /// One alert that asks for a live scan of each of these devices.
+    pub(crate) fn for_each(names: &[&str]) -> Self {
+        let mut load = Self { devices: names.iter().map(|name| (*name).to_owned()).collect(), ..Self::default() };
+        for (number, name) in names.iter().enumerate() {
+            load.request(number, "Malware", &[name]);
+        }
         load
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod broker;
+mod embedded_worker;
 pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod process;

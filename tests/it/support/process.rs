@@ -22,10 +22,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the binary with these arguments; both its outputs are appended to `log`.
     pub(crate) fn start(name: &str, arguments: &[String], log: &Path) -> Self {
+        Self::run(name, Command::new(env!("CARGO_BIN_EXE_alert-responder")).args(arguments).env_clear(), log)
+    }
+
+    /// Starts a command.
+    pub(super) fn run(name: &str, command: &mut Command, log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log).expect("a log file");
-        let child = Command::new(env!("CARGO_BIN_EXE_alert-responder"))
-            .args(arguments)
-            .env_clear()
+        let child = command
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))

@@ -4,6 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use alert_responder::kafka::{Cluster, Settings, committed, produce_lines, watermarks};
@@ -12,11 +13,13 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
+use super::account::{each_device_is_scanned_once, nothing_is_lost, quota_is_kept};
 use super::broker::Broker;
+use super::embedded_worker;
 use super::ledger::Ledger;
-use super::load::RULES;
+use super::load::{Load, RULES};
 use super::process::{LOOK_EVERY, Process, free_port, http};
-use super::simulator::SimulatorProcess;
+use super::simulator::{SimulatorProcess, most_in_any_window};
 
 /// Scenes that may be played at once: each runs several processes.
 static STAGES: Semaphore = Semaphore::const_new(2);
@@ -27,9 +30,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// L of the settings below.
 pub(crate) const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
+/// Calls that are allowed, scaled to tests.
+#[derive(Clone, Copy)]
+pub(crate) struct Quota {
+    pub(crate) per_second: usize,
+    pub(crate) per_long: usize,
+    pub(crate) long: Duration,
+}
+
+impl Quota {
+    /// Enough not to be in the way.
+    pub(crate) const AMPLE: Self = Self { per_second: 50, per_long: 500, long: Duration::from_secs(10) };
+}
+
 /// A worker that was started.
 pub(crate) struct Worker {
     pub(crate) process: Process,
+    /// For [`super::account::audit_balances`].
+    #[expect(dead_code, reason = "read once the command exists")]
     pub(crate) config: PathBuf,
     address: SocketAddr,
 }
@@ -66,15 +84,31 @@ pub(crate) struct Scene {
     pub(crate) simulator: SimulatorProcess,
     /// The configuration of the next worker.
     pub(crate) config: Value,
+    /// Most calls in a time.
+    quotas: Vec<(usize, Duration)>,
     workers: usize,
     _stage: SemaphorePermit<'static>,
 }
 
 impl Scene {
-    /// A broker with topics of its own, and a simulator with these flags besides those that scale its times.
-    pub(crate) async fn set(partitions: i32, simulator: &[String]) -> Self {
+    /// For a load, on a broker with topics of its own; few calls are allowed in any second and in any `long`.
+    pub(crate) async fn set(load: &Load, partitions: i32, quota: Quota) -> Self {
         let stage = STAGES.acquire().await.expect("never closed");
-        let broker = Broker::start(partitions).await;
+        Self::on(stage, Broker::start(partitions).await, load, quota).await
+    }
+
+    /// The same on a broker of its own, which can be away.
+    pub(crate) async fn set_on_own_broker(load: &Load, partitions: i32, quota: Quota) -> Self {
+        let stage = STAGES.acquire().await.expect("never closed");
+        Self::on(stage, Broker::start_own(partitions).await, load, quota).await
+    }
+
+    async fn on(stage: SemaphorePermit<'static>, broker: Broker, load: &Load, quota: Quota) -> Self {
+        let quotas = vec![(quota.per_second, Duration::from_secs(1)), (quota.per_long, quota.long)];
+        let mut simulator = load.machines();
+        for (calls, window) in &quotas {
+            simulator.extend(["--quota".to_owned(), format!("{calls}/{}s", window.as_secs())]);
+        }
         let settings = broker.settings.clone();
         let directory = tempfile::tempdir().expect("a directory");
         let scaled = [
@@ -85,14 +119,17 @@ impl Scene {
             ["--slow-for", "1s"],
             ["--hang-for", "20s"],
         ];
-        let flags: Vec<String> = scaled.concat().into_iter().map(str::to_owned).chain(simulator.to_vec()).collect();
+        let flags: Vec<String> = scaled.concat().into_iter().map(str::to_owned).chain(simulator).collect();
         let simulator = SimulatorProcess::start(directory.path(), &flags).await;
         std::fs::create_dir(directory.path().join("rules")).expect("a directory");
         for (number, rule) in RULES.split("\n---\n").enumerate() {
             std::fs::write(directory.path().join(format!("rules/{number}.yml")), rule).expect("a rule");
         }
-        let config = config(&settings, &simulator.url(), &directory.path().join("rules").display().to_string());
-        Self { directory, settings, broker, simulator, config, workers: 0, _stage: stage }
+        let mut config = config(&settings, &simulator.url(), &directory.path().join("rules").display().to_string());
+        let limits = json!({ "per_minute": quota.per_second, "per_hour": quota.per_long,
+                             "hour_window": format!("{}s", quota.long.as_secs()) });
+        merge(&mut config, json!({ "scheduler": { "quota": limits } }));
+        Self { directory, settings, broker, simulator, config, quotas, workers: 0, _stage: stage }
     }
 
     /// Starts a worker with the configuration as it is now.
@@ -104,8 +141,14 @@ impl Scene {
         let config = self.directory.path().join(format!("{name}.yaml"));
         // JSON is YAML.
         std::fs::write(&config, self.config.to_string()).expect("a configuration");
-        let arguments = ["run", "--config", &config.display().to_string()].map(str::to_owned);
-        let process = Process::start(&name, &arguments, &self.directory.path().join(format!("{name}.log")));
+        let log = self.directory.path().join(format!("{name}.log"));
+        let process = if self.broker.embedded.is_some() {
+            let (program, arguments, (variable, value)) = embedded_worker::command(&config);
+            Process::run(&name, Command::new(program).args(arguments).env(variable, value), &log)
+        } else {
+            let arguments = ["run", "--config", &config.display().to_string()].map(str::to_owned);
+            Process::start(&name, &arguments, &log)
+        };
         Worker { process, config, address }
     }
 
@@ -133,6 +176,47 @@ impl Scene {
             committed(&self.settings, Cluster::Alerts, &self.settings.group_id, topic).await.expect("commits");
         let marks = watermarks(&self.settings, Cluster::Alerts, topic).await.expect("watermarks");
         marks.iter().map(|m| m.high - commits.get(&m.partition).map_or(0, |commit| commit.offset)).sum()
+    }
+
+    /// Everything that the worker promised and did not keep, as seen from outside.
+    pub(crate) async fn broken_promises(&self, load: &Load, ledger: &Ledger) -> Vec<String> {
+        let calls = self.simulator.scans();
+        let mut wrong = nothing_is_lost(&self.settings, load, ledger).await;
+        wrong.extend(each_device_is_scanned_once(load, ledger, &calls, LEAVE_WITHIN));
+        let by_name = load.devices.iter().filter(|name| name.starts_with("sim-429")).count();
+        wrong.extend(quota_is_kept(&calls, &self.quotas, by_name));
+        let windows = self.quotas.iter().map(|(limit, window)| (most_in_any_window(&calls, *window), limit, window));
+        println!(
+            "{} alerts; {} calls, {} scans of {} intended; {} owners, {} attempts without a result when the next one came, \
+             {} scans found by a list; {} repeated requests, {} void ends; fullest windows {:?}; {:?}",
+            load.lines.len(),
+            calls.len(),
+            calls.iter().filter(|call| call.created).count(),
+            load.intended.len(),
+            ledger.claims,
+            ledger.inherited,
+            ledger.accepted_by_list,
+            ledger.repeated,
+            ledger.void,
+            windows.collect::<Vec<_>>(),
+            ledger.totals(),
+        );
+        wrong
+    }
+
+    /// Fails the test when a promise is broken.
+    pub(crate) async fn check_promises(&self, load: &Load, ledger: &Ledger) {
+        let wrong = self.broken_promises(load, ledger).await;
+        assert!(wrong.is_empty(), "{} promises are broken:\n{}", wrong.len(), wrong.join("\n"));
+    }
+
+    /// Waits until some more scan requests have arrived, but not for ever.
+    pub(crate) async fn after_more_calls(&self, worker: &mut Worker, more: usize) {
+        let (begin, deadline) = (self.simulator.scans().len(), Instant::now() + Duration::from_secs(20));
+        while self.simulator.scans().len() < begin + more && Instant::now() < deadline {
+            assert!(worker.process.exited().is_none(), "the worker ended by itself\n{}", worker.process.tail());
+            sleep(LOOK_EVERY / 5).await;
+        }
     }
 
     /// Waits until a look says yes; fails when it has said no for too long.

@@ -1,6 +1,5 @@
 //! The simulated Defender as a process of its own, and what its log says.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::process::{Process, http};
+use super::process::Process;
 
 /// One line of the simulator's log.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,7 +22,7 @@ pub(crate) struct Call {
 }
 
 pub(crate) struct SimulatorProcess {
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
     process: Process,
     log: PathBuf,
 }
@@ -54,27 +53,6 @@ impl SimulatorProcess {
     /// The scan requests so far, whatever became of them.
     pub(crate) fn scans(&self) -> Vec<Call> {
         self.calls().into_iter().filter(|call| call.endpoint == "scan").collect()
-    }
-
-    /// Scans that came about, by device.
-    pub(crate) fn accepted(&self) -> BTreeMap<String, usize> {
-        let mut accepted = BTreeMap::new();
-        for call in self.scans().into_iter().filter(|call| call.created) {
-            *accepted.entry(call.machine_id.expect("a scan has a device")).or_default() += 1;
-        }
-        accepted
-    }
-
-    /// Switches a fault on.
-    pub(crate) fn fault(&self, plan: &serde_json::Value) {
-        let answer = http(self.address, "POST", "/simulator/faults", &plan.to_string()).expect("it answers");
-        assert_eq!(answer.0, 200, "{}", answer.1);
-    }
-
-    /// Switches every fault off.
-    pub(crate) fn no_faults(&self) {
-        let answer = http(self.address, "DELETE", "/simulator/faults", "").expect("it answers");
-        assert_eq!(answer.0, 200, "{}", answer.1);
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {
