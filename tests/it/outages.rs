@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::support::load::Load;
-use crate::support::scene::{LEAVE_WITHIN, Quota, Scene};
+use crate::support::scene::{LEAVE_WITHIN, Quota, Scene, Worker};
 
 const A_WHILE: Duration = Duration::from_secs(40);
 
@@ -47,6 +47,29 @@ async fn while_the_ledger_is_away_nothing_is_called_and_afterwards_all_is_done_o
     assert_eq!(late, 0, "calls without the ledger, which went between {went} and {gone}");
     assert!(calls.len() < load.intended.len(), "there was work to do");
     scene.broker.set_up(true);
+    let mut ledger = scene.ledger().await;
+    scene.comes_to_rest(load.requests(), &mut ledger, &mut worker).await;
+    scene.check_promises(&load, &ledger).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_that_came_while_the_ledger_was_away_survive_the_death_of_who_read_them() {
+    let load = Load::of(400, 36, 23);
+    let mut scene = Scene::set_on_split_brokers(&load, 3, Quota::AMPLE).await;
+    let ledger_topic = scene.settings.ledger_topic.clone();
+    let mut worker = scene.start_worker();
+    scene.wait_for("it dispatches", &mut worker, |worker| worker.owned(&ledger_topic) == 1).await;
+    scene.broker.set_up(false);
+    scene.produce(&load.lines).await;
+    let read = |worker: &Worker| worker.metric("alert_responder_alerts_received_total", "").unwrap_or(0.0);
+    scene.wait_for("alerts were read", &mut worker, |worker| read(worker) > 100.0).await;
+    // Several times the interval of commits.
+    sleep(Duration::from_secs(2)).await;
+    let uncommitted = scene.uncommitted().await;
+    assert!(uncommitted > 300, "{uncommitted} of {} alerts are not committed", load.lines.len());
+    worker.process.kill();
+    scene.broker.set_up(true);
+    let mut worker = scene.start_worker();
     let mut ledger = scene.ledger().await;
     scene.comes_to_rest(load.requests(), &mut ledger, &mut worker).await;
     scene.check_promises(&load, &ledger).await;

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use alert_responder::kafka::{EmbeddedBroker, Settings, ensure_topics};
+use alert_responder::kafka::{ClusterSettings, EmbeddedBroker, Settings, ensure_topics};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -14,6 +14,8 @@ pub(crate) struct Broker {
     pub(crate) embedded: Option<EmbeddedBroker>,
     /// A real one that this test started.
     own: Option<OwnBroker>,
+    /// Where the alerts are, when [`Broker::set_up`] concerns the ledger alone.
+    _alerts: Option<EmbeddedBroker>,
 }
 
 /// A real broker of one test, by the script that starts all of them.
@@ -54,6 +56,29 @@ impl Broker {
         let started = own.script("start");
         let address = started.rsplit('=').next().expect("an address").to_owned();
         Self { own: Some(own), ..Self::with(alerts_partitions, Some(address)).await }
+    }
+
+    /// Two clusters: the alerts on one, the ledger and the dead letters on the other, which may be away.
+    pub(crate) async fn start_split(alerts_partitions: i32) -> Self {
+        let Ok(bootstrap_servers) = std::env::var("KAFKA_BOOTSTRAP_SERVERS") else {
+            let mut broker = Self::with(alerts_partitions, None).await;
+            let alerts = EmbeddedBroker::start(&[(&broker.settings.alerts_topic, alerts_partitions)]);
+            let alerts = alerts.expect("embedded broker");
+            let address =
+                std::mem::replace(&mut broker.settings.bootstrap_servers, alerts.settings().bootstrap_servers);
+            broker.settings.ledger.cluster = Some(ClusterSettings {
+                bootstrap_servers: address,
+                librdkafka: broker.settings.librdkafka.clone(),
+                ..ClusterSettings::default()
+            });
+            return Self { _alerts: Some(alerts), ..broker };
+        };
+        let mut broker = Self::start_own(alerts_partitions).await;
+        let address = std::mem::replace(&mut broker.settings.bootstrap_servers, bootstrap_servers);
+        let cluster = ClusterSettings { bootstrap_servers: address, ..ClusterSettings::default() };
+        broker.settings.ledger.cluster = Some(cluster);
+        ensure_topics(&broker.settings).await.expect("topics");
+        broker
     }
 
     /// Takes a broker of one's own away, or brings it back with everything it held.
@@ -99,7 +124,7 @@ impl Broker {
                 ..Settings::default()
             });
             ensure_topics(&settings).await.expect("topics");
-            return Self { settings, embedded: None, own: None };
+            return Self { settings, embedded: None, own: None, _alerts: None };
         }
         let names = named(Settings::default());
         let embedded = EmbeddedBroker::start(&[
@@ -108,6 +133,6 @@ impl Broker {
             (&names.dead_letters_topic, 1),
         ])
         .expect("embedded broker");
-        Self { settings: named(embedded.settings()), embedded: Some(embedded), own: None }
+        Self { settings: named(embedded.settings()), embedded: Some(embedded), own: None, _alerts: None }
     }
 }

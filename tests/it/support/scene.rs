@@ -103,6 +103,12 @@ impl Scene {
         Self::on(stage, Broker::start_own(partitions).await, load, quota).await
     }
 
+    /// The same with the ledger alone on a broker of its own.
+    pub(crate) async fn set_on_split_brokers(load: &Load, partitions: i32, quota: Quota) -> Self {
+        let stage = STAGES.acquire().await.expect("never closed");
+        Self::on(stage, Broker::start_split(partitions).await, load, quota).await
+    }
+
     async fn on(stage: SemaphorePermit<'static>, broker: Broker, load: &Load, quota: Quota) -> Self {
         let quotas = vec![(quota.per_second, Duration::from_secs(1)), (quota.per_long, quota.long)];
         let mut simulator = load.machines();
@@ -288,7 +294,9 @@ fn config(kafka: &Settings, defender: &str, rules: &str) -> Value {
             "delivery_timeout": millis(kafka.delivery_timeout),
             "fetch_wait_max": millis(kafka.fetch_wait_max),
             "librdkafka": kafka.librdkafka,
-            "ledger": { "allow_single_replica": true },
+            "ledger": { "allow_single_replica": true, "cluster": kafka.ledger.cluster.as_ref().map(|cluster| json!({
+                "bootstrap_servers": cluster.bootstrap_servers, "librdkafka": cluster.librdkafka,
+            })) },
         },
         "rules": { "directory": rules },
         "defender": {
