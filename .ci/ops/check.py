@@ -201,6 +201,7 @@ def check_chart(tally: Tally) -> None:
         ({"config.defender.client_secret": "x"}, "client_secret"),
         ({"config.kafka.bootstrap_servers": ""}, "config.kafka.bootstrap_servers must be set"),
         ({"shutdown.terminationGracePeriodSeconds": 45}, "must be at least"),
+        ({"config.worker.shutdown_grace": "2m"}, "shutdown.timeoutSeconds"),
     ]:
         tally.check(f"the chart refuses {changes}", refused(chart, values, changes, expected))
 

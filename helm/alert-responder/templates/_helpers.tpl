@@ -89,6 +89,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* The user's settings over what the chart knows itself; a user's own value always wins. */}}
 {{- define "alert-responder.config" -}}
+{{- if dig "worker" "shutdown_grace" "" .Values.config -}}
+{{- fail "set shutdown.timeoutSeconds instead of config.worker.shutdown_grace: the wait of Kubernetes follows from it" -}}
+{{- end -}}
 {{- $known := dict
     "rules" (dict "directory" (include "alert-responder.rulesDirectory" .))
     "telemetry" (dict "listen" "0.0.0.0:9090")
