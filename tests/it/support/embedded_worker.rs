@@ -47,7 +47,12 @@ async fn run(config: &Path) -> i32 {
     tokio::pin!(work);
     loop {
         tokio::select! {
-            ended = &mut work => return exit_code(&ended.map(|leftover| leftover.is_some())),
+            ended = &mut work => {
+                if let Err(error) = &ended {
+                    tracing::error!(%error, "The worker cannot go on.");
+                }
+                return exit_code(&ended.map(|leftover| leftover.is_some()));
+            }
             _ = terminated.recv() => shutdown.cancel(),
         }
     }
