@@ -37,6 +37,28 @@ pub struct Snapshot {
     pub outstanding: usize,
 }
 
+impl Default for Snapshot {
+    /// What a replica that owns nothing shows.
+    fn default() -> Self {
+        Self {
+            queue: CLASSES.map(|class| (class, 0)),
+            oldest: Duration::ZERO,
+            wait_estimate: Duration::ZERO,
+            remaining: Remaining { minute: 0, hour: 0 },
+            open_requests: 0,
+            unaccounted: 0,
+            open_scans: 0,
+            in_doubt: 0,
+            paused: false,
+            halted: false,
+            outstanding: 0,
+        }
+    }
+}
+
+const CLASSES: [PriorityClass; 4] =
+    [PriorityClass::Critical, PriorityClass::High, PriorityClass::Medium, PriorityClass::Low];
+
 impl Scheduler {
     /// Records handed over and not read back.
     #[must_use]
@@ -47,8 +69,7 @@ impl Scheduler {
     /// Measures the structures; proportional to their size, meant for once a second or less often.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let mut queue = [PriorityClass::Critical, PriorityClass::High, PriorityClass::Medium, PriorityClass::Low]
-            .map(|class| (class, 0_usize));
+        let mut queue = CLASSES.map(|class| (class, 0_usize));
         let mut oldest = now;
         for device in self.state.devices.values().filter(|device| !device.queued.is_empty()) {
             let waiting = device.queued.iter().filter_map(|id| self.state.requests.get(id));

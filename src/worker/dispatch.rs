@@ -12,7 +12,7 @@ use super::calls::Caller;
 use super::lane::{Lane, LaneContext, Stop};
 use super::settings::Settings;
 use crate::kafka::{Assigned, KafkaError, LedgerConsumer, LedgerInput, LedgerWriter, Settings as KafkaSettings};
-use crate::scheduler::{Call, ReadReply, Reply, ScanReply};
+use crate::scheduler::{Call, ReadReply, Reply, ScanReply, Snapshot};
 use crate::telemetry::{Condition, Metrics, Progress};
 
 /// Longest wait for a commit: a later one does as well.
@@ -135,6 +135,7 @@ impl Running {
                     self.dispatch.metrics.rebalance();
                     self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
                     self.dispatch.metrics.ledger_partition_lost(&self.dispatch.kafka.ledger_topic, partition);
+                    self.dispatch.context.accounts.show(&Snapshot::default());
                     self.assigned = None;
                     self.claim_again = None;
                 }
@@ -264,6 +265,8 @@ impl Running {
         match stop {
             Stop::Halted(_) => {
                 self.dispatch.not_halted.set(false);
+                // Nobody dispatches now, and the metric that tells so must show it.
+                self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
                 tracing::error!(reason = word, "Dispatch has halted; requests wait in the ledger.");
             }
             Stop::Superseded | Stop::AppendFailed(_) | Stop::Gap(_) => {

@@ -3,7 +3,6 @@
 #![expect(clippy::print_stdout, reason = "who looks into a failure must know where")]
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
-use super::account::{each_device_is_scanned_once, nothing_is_lost, quota_is_kept};
+use super::account::{audit_balances, each_device_is_scanned_once, nothing_is_lost, quota_is_kept};
 use super::broker::Broker;
 use super::embedded_worker;
 use super::ledger::Ledger;
@@ -46,9 +45,6 @@ impl Quota {
 /// A worker that was started.
 pub(crate) struct Worker {
     pub(crate) process: Process,
-    /// For [`super::account::audit_balances`].
-    #[expect(dead_code, reason = "read once the command exists")]
-    pub(crate) config: PathBuf,
     address: SocketAddr,
 }
 
@@ -155,7 +151,7 @@ impl Scene {
             let arguments = ["run", "--config", &config.display().to_string()].map(str::to_owned);
             Process::start(&name, &arguments, &log)
         };
-        Worker { process, config, address }
+        Worker { process, address }
     }
 
     /// Changes the configuration of workers that are started from now on.
@@ -191,6 +187,7 @@ impl Scene {
         wrong.extend(each_device_is_scanned_once(load, ledger, &calls, LEAVE_WITHIN));
         let by_name = load.devices.iter().filter(|name| name.starts_with("sim-429")).count();
         wrong.extend(quota_is_kept(&calls, &self.quotas, by_name));
+        wrong.extend(audit_balances(&self.directory.path().join(format!("worker-{}.yaml", self.workers))));
         let windows = self.quotas.iter().map(|(limit, window)| (most_in_any_window(&calls, *window), limit, window));
         println!(
             "{} alerts; {} calls, {} scans of {} intended; {} owners, {} attempts without a result when the next one came, \
