@@ -28,7 +28,7 @@ pub struct RulesExplainArgs {
 pub struct RulesExplainReport {
     /// In the order of the alerts and their devices.
     pub explanations: Vec<Explanation>,
-    /// Ids of alerts that name no device: no rule is asked about them in production.
+    /// Ids of alerts that name no device: whatever the rules say, nothing is scanned for them.
     pub without_device: Vec<String>,
 }
 

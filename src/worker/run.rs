@@ -22,7 +22,7 @@ use crate::defender::{Client, DefenderError};
 use crate::event::Mode;
 use crate::kafka::{KafkaError, TopicsReport, ensure_topics};
 use crate::rules::RuleSet;
-use crate::telemetry::{AdminState, Condition, Liveness, Metrics, Readiness, TelemetryError, serve};
+use crate::telemetry::{AdminState, Condition, Liveness, Metrics, Readiness, RulesReload, TelemetryError, serve};
 
 /// A loop that has not come round for this long is stuck.
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
@@ -132,6 +132,7 @@ impl Worker {
     pub fn new(config: Config, rules: RuleSet) -> Result<Self, WorkerError> {
         let metrics = Metrics::new(&config.defender.tenant_id)?;
         metrics.set_rules(rules.hash(), rules.rules().iter().map(|rule| rule.id.as_str()));
+        metrics.rules_reload(RulesReload::Loaded);
         let liveness = Liveness::new(metrics.clone());
         Ok(Self { config, rules: Arc::new(rules), metrics, liveness, readiness: Readiness::default() })
     }
@@ -142,7 +143,7 @@ impl Worker {
         &self.metrics
     }
 
-    /// Listens for probes and scrapes; `None` of the address's port lets the system choose one.
+    /// Listens for probes and scrapes on `telemetry.listen`; port 0 lets the system choose one.
     ///
     /// # Errors
     /// [`WorkerError::Listen`].
