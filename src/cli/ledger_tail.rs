@@ -89,7 +89,7 @@ impl Filter {
             })
         };
         self.device.as_ref().is_none_or(device)
-            && self.scan.as_deref().is_none_or(|wanted| scan_of(body) == Some(wanted))
+            && self.scan.as_deref().is_none_or(|wanted| body.scan_id() == Some(wanted))
             && self.alert.as_ref().is_none_or(|wanted| alerts_of(body).iter().any(|alert| alert.id == *wanted))
             && (self.event.is_empty() || self.event.iter().any(|wanted| wanted == body.name()))
     }
@@ -98,25 +98,6 @@ impl Filter {
     #[must_use]
     pub fn admits_unreadable(&self) -> bool {
         self.device.is_none() && self.scan.is_none() && self.alert.is_none() && self.event.is_empty()
-    }
-}
-
-fn scan_of(body: &EventBody) -> Option<&str> {
-    match body {
-        EventBody::Intent(body) => Some(&body.scan_id),
-        EventBody::Withdrawn(body) => Some(&body.scan_id),
-        EventBody::AttemptFailed(body) => Some(&body.scan_id),
-        EventBody::Accepted(body) => Some(&body.scan_id),
-        EventBody::Joined(body) => Some(&body.scan_id),
-        EventBody::Finished(body) => Some(&body.scan_id),
-        EventBody::Failed(body) => body.scan_id.as_deref(),
-        EventBody::Genesis(_)
-        | EventBody::Claim(_)
-        | EventBody::Control(_)
-        | EventBody::Carried(_)
-        | EventBody::Requested(_)
-        | EventBody::Shadowed(_)
-        | EventBody::Suppressed(_) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pure data, and the public contract with SOAR pipelines: `schemas/scan-event.schema.json` is generated from here.
 //! This room knows nothing of how records travel or of what state they fold to.
 
+mod about;
 mod body;
 mod outcome;
 mod record;

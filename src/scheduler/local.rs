@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::command::DeviceFacts;
 use super::quota::ReadBudget;
 use super::state::State;
-use crate::event::{Carried, EventBody};
+use crate::event::EventBody;
 
 /// Something to look at again at a certain time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -203,43 +203,5 @@ impl Local {
                 })
         });
         self.look_ups.retain(|device, _| state.devices.contains_key(device));
-    }
-}
-
-/// The ownership under which a record was written, where the dispatch side wrote it.
-pub(super) fn claim_of(body: &EventBody) -> Option<&str> {
-    match body {
-        EventBody::Claim(body) => Some(&body.claim),
-        EventBody::Carried(Carried::Halted { claim } | Carried::Cooldown { claim, .. }) => Some(claim),
-        EventBody::Intent(body) => Some(&body.claim),
-        EventBody::Withdrawn(body) => Some(&body.claim),
-        EventBody::AttemptFailed(body) => Some(&body.claim),
-        EventBody::Accepted(body) => Some(&body.claim),
-        EventBody::Joined(body) => Some(&body.claim),
-        EventBody::Shadowed(body) => Some(&body.claim),
-        EventBody::Suppressed(body) => Some(&body.claim),
-        EventBody::Failed(body) => Some(&body.claim),
-        EventBody::Finished(body) => Some(&body.claim),
-        EventBody::Genesis(_) | EventBody::Control(_) | EventBody::Requested(_) => None,
-    }
-}
-
-/// The scan that a record is about, where it names one.
-pub(super) fn scan_of(body: &EventBody) -> Option<&str> {
-    match body {
-        EventBody::Intent(body) => Some(&body.scan_id),
-        EventBody::Withdrawn(body) => Some(&body.scan_id),
-        EventBody::AttemptFailed(body) => Some(&body.scan_id),
-        EventBody::Accepted(body) => Some(&body.scan_id),
-        EventBody::Joined(body) => Some(&body.scan_id),
-        EventBody::Finished(body) => Some(&body.scan_id),
-        EventBody::Failed(body) => body.scan_id.as_deref(),
-        EventBody::Genesis(_)
-        | EventBody::Claim(_)
-        | EventBody::Control(_)
-        | EventBody::Carried(_)
-        | EventBody::Requested(_)
-        | EventBody::Shadowed(_)
-        | EventBody::Suppressed(_) => None,
     }
 }

@@ -113,11 +113,11 @@ impl Scheduler {
     /// Folds one record that was read from the ledger.
     pub fn apply(&mut self, offset: i64, event: &ScanEvent) -> Applied {
         let was_owner = self.is_owner();
-        let scan_id = local::scan_of(&event.body);
+        let scan_id = event.body.scan_id();
         let device_before = scan_id.and_then(|scan| self.state.scans.get(scan)).map(|scan| scan.device.id.clone());
         let applied = self.state.apply(offset, event);
         // A former owner's record may bear the same id as one of ours that is still on its way.
-        if local::claim_of(&event.body) == Some(self.claim.as_str())
+        if event.body.claim() == Some(self.claim.as_str())
             && let Some(device) = self.local.read_back(&event.id())
         {
             self.local.dirty.insert(device);

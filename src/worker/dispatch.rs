@@ -136,6 +136,9 @@ impl Running {
                     self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
                     self.dispatch.metrics.ledger_partition_lost(&self.dispatch.kafka.ledger_topic, partition);
                     self.dispatch.context.accounts.show(&Snapshot::default());
+                    // Whether the ledger is intact is the next owner's to say.
+                    self.dispatch.not_halted.set(true);
+                    self.last_word = None;
                     self.assigned = None;
                     self.claim_again = None;
                 }
@@ -229,15 +232,18 @@ impl Running {
     fn after_round(&mut self) {
         let stopped = self.lane.as_ref().and_then(Lane::stopped).cloned();
         if let Some(stop) = stopped {
+            if self.assigned.is_none() {
+                return;
+            }
             self.say(&stop);
-            if self.claim_again.is_none() && self.assigned.is_some() && !matches!(stop, Stop::Halted(_)) {
+            if self.claim_again.is_none() && !matches!(stop, Stop::Halted(_)) {
                 self.claim_again = Some(Instant::now() + self.dispatch.settings.reclaim_delay);
             }
             return;
         }
-        self.dispatch.not_halted.set(true);
-        self.last_word = None;
         if self.lane.as_ref().is_some_and(Lane::is_owner) {
+            self.dispatch.not_halted.set(true);
+            self.last_word = None;
             for reply in std::mem::take(&mut self.held) {
                 self.reply(reply);
             }

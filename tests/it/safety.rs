@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use alert_responder::event::{Outcome, SuppressedReason};
+use alert_responder::kafka::{LedgerConsumer, LedgerInput};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::support::account::nothing_is_lost;
 use crate::support::load::Load;
@@ -59,4 +60,31 @@ async fn halted_it_takes_alerts_in_and_calls_nothing_until_it_may() {
     let mut worker = scene.start_worker();
     scene.comes_to_rest(load.requests(), &mut ledger, &mut worker).await;
     scene.check_promises(&load, &ledger).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_lost_its_records_halts_dispatch_and_readiness_says_so() {
+    let load = Load::for_each(&["ws-1"]);
+    let mut scene = Scene::set(&load, 1, Quota::AMPLE).await;
+    // As after a topic that was deleted and made anew: the group stands where the log no longer is.
+    let mut former = LedgerConsumer::join(&scene.settings).expect("a consumer");
+    while !matches!(former.next().await, LedgerInput::Assigned(_)) {}
+    former.commit(0, 1000, "").await.expect("a commit");
+    former.close(Duration::from_secs(10)).await;
+    let mut worker = scene.start_worker();
+    scene.produce(&load.lines).await;
+    scene
+        .wait_for("it says that the ledger is not intact", &mut worker, |worker| {
+            worker.not_ready().is_some_and(|said| said.contains("[-] ledger intact"))
+                && worker.process.said().contains("accept_lost_ledger")
+        })
+        .await;
+    // It stays so: everything else was ready long before.
+    let still = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < still {
+        let said = worker.not_ready().unwrap_or_default();
+        assert!(said.contains("[-] ledger intact"), "{said}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(scene.simulator.scans().len(), 0);
 }

@@ -93,7 +93,7 @@ impl Owner {
                 }
                 _ => {}
             }
-            if claim_of(&event.body) == Some(self.claim.as_str()) {
+            if event.body.claim() == Some(self.claim.as_str()) {
                 self.on_the_way.remove(&event.id());
             }
             self.scheduler.apply(offset(self.position), event);
@@ -104,24 +104,6 @@ impl Owner {
 
 pub(super) fn offset(position: usize) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
-}
-
-/// Who wrote a record, where a worker did.
-pub(super) fn claim_of(body: &EventBody) -> Option<&str> {
-    match body {
-        EventBody::Claim(body) => Some(&body.claim),
-        EventBody::Intent(body) => Some(&body.claim),
-        EventBody::Withdrawn(body) => Some(&body.claim),
-        EventBody::AttemptFailed(body) => Some(&body.claim),
-        EventBody::Accepted(body) => Some(&body.claim),
-        EventBody::Joined(body) => Some(&body.claim),
-        EventBody::Shadowed(body) => Some(&body.claim),
-        EventBody::Suppressed(body) => Some(&body.claim),
-        EventBody::Failed(body) => Some(&body.claim),
-        EventBody::Finished(body) => Some(&body.claim),
-        EventBody::Carried(Carried::Cooldown { claim, .. } | Carried::Halted { claim }) => Some(claim),
-        EventBody::Genesis(_) | EventBody::Control(_) | EventBody::Requested(_) => None,
-    }
 }
 
 /// What of two folds must be the same at `now`, wherever each began. Rests, slots, reached devices and pauses that are

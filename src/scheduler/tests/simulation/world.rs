@@ -10,7 +10,7 @@ use super::coverage::Coverage;
 use super::event::{Claim, Control, ControlAction, EventBody, Requested, ResolvedBy, ScanEvent};
 use super::input::{self, Dice};
 use super::order;
-use super::owner::{Due, Owner, claim_of, difference, offset};
+use super::owner::{Due, Owner, difference, offset};
 use super::scheduler::{Applied, Call, Command, ReadReply, Reply, ScanReply, State};
 
 /// A call's answer comes within this time of its sending, or counts as lost.
@@ -182,7 +182,7 @@ impl World {
 
     fn land(&mut self, event: ScanEvent) -> Done {
         let applied = self.checks.landed(&self.hard, &self.api, offset(self.log.len()), &event)?;
-        let former = claim_of(&event.body).is_some_and(|claim| self.checks.whole.claim.as_deref() != Some(claim));
+        let former = event.body.claim().is_some_and(|claim| self.checks.whole.claim.as_deref() != Some(claim));
         match applied {
             Applied::Changed => {
                 self.coverage.record(&event.body);
