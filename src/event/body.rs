@@ -7,54 +7,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::control::{Carried, Control};
 use super::outcome::{FailedReason, SuppressedReason};
-use crate::alert::Severity;
-use crate::rules::{Mode, RuleLimit, ScanType};
-
-/// The device a scan is for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct DeviceRef {
-    /// Defender machine id: 40 lower-case hexadecimal digits.
-    pub id: String,
-    /// Computer name, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Device group, where the alert told it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// Machine tags, where the alert told them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
-}
-
-/// An alert, and where on the alerts topic it was observed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AlertRef {
-    /// The source's alert id.
-    pub id: String,
-    /// Its title.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// Its severity.
-    pub severity: Severity,
-    /// Topic of the record.
-    pub topic: String,
-    /// Partition of the record.
-    pub partition: i32,
-    /// Offset of the record.
-    pub offset: i64,
-    /// Position of the alert in the record, from 0.
-    pub index: u32,
-}
-
-/// A machine action at Defender.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Action {
-    /// The action's id.
-    pub id: String,
-    /// Its status in the API's words when the record was written (`Pending`, `InProgress`, …).
-    pub status: String,
-}
+use super::refs::{Action, AlertRef, DeviceRef};
+use crate::rules::{Mode, ResponseTerms, RuleLimit, ScanType};
 
 macro_rules! bodies {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
@@ -137,50 +93,6 @@ pub struct Claim {
     pub version: String,
 }
 
-/// What an operator ordered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum ControlAction {
-    /// Stop every call; requests wait.
-    Halted,
-    /// Go on.
-    Resumed,
-}
-
-/// An operator's word.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Control {
-    /// What was ordered.
-    pub control: ControlAction,
-    /// Who ordered it.
-    pub author: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comment: Option<String>,
-}
-
-/// A fact appended again by the owner because its record nears the end of its retention.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "fact", rename_all = "snake_case")]
-pub enum Carried {
-    /// The kill switch is on.
-    Halted {
-        /// The owner that carried it.
-        claim: String,
-    },
-    /// A device rests.
-    Cooldown {
-        /// The owner that carried it.
-        claim: String,
-        /// The device.
-        device: DeviceRef,
-        /// Until when.
-        cooldown_until: Timestamp,
-        /// The scan that set it.
-        scan_type: ScanType,
-    },
-}
-
 /// A rule wants a scan of one device for one alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Requested {
@@ -212,6 +124,9 @@ pub struct Requested {
     /// Device caps of the rules concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<RuleLimit>,
+    /// Everything else that the responses of the rules say.
+    #[serde(flatten)]
+    pub terms: ResponseTerms,
     /// W3C trace id, where the alert's record carried one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
@@ -244,8 +159,11 @@ pub struct Intent {
     pub latest_arrival: Timestamp,
     /// When it may be resolved by listing, should it stay without a result.
     pub resolve_after: Timestamp,
-    /// Longest cooldown of the requests, in seconds.
+    /// Longest cooldown of the requests, in seconds, as it has grown by now.
     pub cooldown_seconds: u64,
+    /// How often in a row the rest of this device has grown; 0 at first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cooldown_step: u32,
     /// Device caps of the rules concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<RuleLimit>,
@@ -372,6 +290,9 @@ pub struct AttemptFailed {
     /// No call of the tenant before this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane_paused_until: Option<Timestamp>,
+    /// Defender does not know the device or cannot scan it: no call for it before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_unfit_until: Option<Timestamp>,
 }
 
 /// What told us that a scan was accepted.
@@ -417,6 +338,9 @@ pub struct Accepted {
     pub follow_until: Timestamp,
     /// No other scan of the device before this moment.
     pub cooldown_until: Timestamp,
+    /// How often in a row the rest of this device has grown; 0 at first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cooldown_step: u32,
 }
 
 /// Requests are covered by a scan that was already running: ours (`scan_id` of that scan), or somebody else's.
@@ -511,6 +435,9 @@ pub struct Failed {
     /// What happened, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// A look-up said that Defender does not know the device: no call for it before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_unfit_until: Option<Timestamp>,
 }
 
 /// How an action ended.
@@ -579,70 +506,15 @@ pub struct Finished {
     pub status: FinishedStatus,
     /// No other scan of the device before this moment.
     pub cooldown_until: Timestamp,
+    /// How often in a row the rest of this device has grown; 0 at first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cooldown_step: u32,
+    /// When the scan began, as far as we know: an alert raised between then and the end is covered by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Timestamp>,
 }
 
-impl EventBody {
-    /// Whether SOAR pipelines may rely on this event under semver.
-    #[must_use]
-    pub const fn is_public(&self) -> bool {
-        matches!(
-            self,
-            Self::Requested(_)
-                | Self::Accepted(_)
-                | Self::Joined(_)
-                | Self::Shadowed(_)
-                | Self::Suppressed(_)
-                | Self::Failed(_)
-                | Self::Finished(_)
-        )
-    }
-
-    /// Whether the event ends the requests it names.
-    #[must_use]
-    pub const fn is_terminal(&self) -> bool {
-        matches!(self, Self::Shadowed(_) | Self::Suppressed(_) | Self::Failed(_) | Self::Finished(_))
-    }
-
-    /// The device concerned, for the CloudEvents `subject`.
-    #[must_use]
-    pub fn device(&self) -> Option<&DeviceRef> {
-        match self {
-            Self::Requested(body) => Some(&body.device),
-            Self::Intent(body) => Some(&body.device),
-            Self::Accepted(body) => Some(&body.device),
-            Self::Joined(body) => Some(&body.device),
-            Self::Shadowed(body) => Some(&body.device),
-            Self::Suppressed(body) => Some(&body.device),
-            Self::Failed(body) => Some(&body.device),
-            Self::Finished(body) => Some(&body.device),
-            Self::Carried(Carried::Cooldown { device, .. }) => Some(device),
-            Self::Genesis(_)
-            | Self::Claim(_)
-            | Self::Control(_)
-            | Self::Carried(Carried::Halted { .. })
-            | Self::Withdrawn(_)
-            | Self::AttemptFailed(_) => None,
-        }
-    }
-
-    /// See [`super::ScanEvent::id`].
-    pub(super) fn identity(&self, time: Timestamp) -> String {
-        let name = self.name();
-        let first = |ids: &[String]| ids.first().cloned().unwrap_or_default();
-        match self {
-            Self::Genesis(body) => format!("{name}:{}", body.log_id),
-            Self::Claim(body) => format!("{name}:{}", body.claim),
-            Self::Control(_) | Self::Carried(_) => format!("{name}:{}", time.as_millisecond()),
-            Self::Requested(body) => format!("{name}:{}", first(&body.request_ids)),
-            Self::Intent(body) => format!("{name}:{}:{}", body.scan_id, body.attempt),
-            Self::Withdrawn(body) => format!("{name}:{}:{}", body.scan_id, body.attempt),
-            Self::AttemptFailed(body) => format!("{name}:{}:{}", body.scan_id, body.attempt),
-            Self::Accepted(body) => format!("{name}:{}", body.scan_id),
-            Self::Joined(body) => format!("{name}:{}:{}", body.scan_id, first(&body.request_ids)),
-            Self::Shadowed(body) => format!("{name}:{}", first(&body.request_ids)),
-            Self::Suppressed(body) => format!("{name}:{}", first(&body.request_ids)),
-            Self::Failed(body) => format!("{name}:{}", first(&body.request_ids)),
-            Self::Finished(body) => format!("{name}:{}", body.scan_id),
-        }
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub(super) const fn is_zero(value: &u32) -> bool {
+    *value == 0
 }

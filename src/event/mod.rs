@@ -5,15 +5,20 @@
 
 mod about;
 mod body;
+mod control;
 mod outcome;
 mod record;
+mod refs;
+mod silence;
 
 pub use crate::alert::Format;
-pub use crate::rules::{Mode, RuleLimit, ScanType};
+pub use crate::rules::{CooldownGrowth, Mode, ResponseTerms, RuleLimit, ScanType, Threshold};
 pub use body::{
-    Accepted, Action, AlertRef, AttemptFailed, AttemptResult, Carried, Claim, Control, ControlAction, DeviceRef,
-    EventBody, Failed, Finished, FinishedStatus, Genesis, Intent, Joined, Requested, ResolvedBy, Shadowed, Suppressed,
-    WithdrawReason, Withdrawn,
+    Accepted, AttemptFailed, AttemptResult, Claim, EventBody, Failed, Finished, FinishedStatus, Genesis, Intent,
+    Joined, Requested, ResolvedBy, Shadowed, Suppressed, WithdrawReason, Withdrawn,
 };
+pub use control::{Carried, Control, ControlAction};
 pub use outcome::{DeadLetterReason, FailedReason, Outcome, PriorityClass, SkippedReason, SuppressedReason};
 pub use record::{EventError, MIN_READER, SCHEMA_VERSION, ScanEvent};
+pub use refs::{Action, AlertRef, DeviceRef};
+pub use silence::{Silence, SilenceField, SilenceMatcher};

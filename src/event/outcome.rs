@@ -34,6 +34,7 @@ macro_rules! closed_list {
         }
     };
 }
+pub(super) use closed_list;
 
 closed_list! {
     /// A guard held the request back.

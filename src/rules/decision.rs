@@ -83,6 +83,67 @@ pub struct RuleLimit {
     pub per_seconds: u64,
 }
 
+/// A count that must be reached by the alerts of one device: a correlation document, or a rule's `escalate`. Only the
+/// ledger's owner sees all alerts of a device, so the rules say what to count and the fold of the ledger counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Threshold {
+    /// The correlation, or the rule that escalates. Alerts of one device are counted under this name.
+    pub rule_id: String,
+    /// This alert's value where distinct values are counted (`value_count`); absent where alerts are (`event_count`).
+    /// The same alert id counts once, however often it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Reached when at least so many were seen, this alert included.
+    pub at_least: u32,
+    /// Length of the window, in seconds, up to and including this alert.
+    pub within_seconds: u64,
+    /// Scan that is wanted once it is reached.
+    pub scan_type: ScanType,
+    /// Priority once it is reached, 0 to 100.
+    pub priority: u8,
+    /// A correlation in shadow counts, and its result asks for nothing.
+    pub mode: Mode,
+}
+
+/// How the rest of a device grows when it is scanned again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CooldownGrowth {
+    /// Each scan that follows within `longest_seconds` of the end of a rest multiplies the next rest by this; at least 2.
+    pub factor: u32,
+    /// Longest rest, in seconds.
+    pub longest_seconds: u64,
+}
+
+/// What a response says beyond the scan itself. It goes into the ledger as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ResponseTerms {
+    /// Rules that matched and are in shadow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadow_rule_ids: Vec<String>,
+    /// Counts that this alert adds to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
+    /// No rule asks for a scan by itself: one of `thresholds` must be reached, else it ends as
+    /// `suppressed{below_threshold}`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub awaits_threshold: bool,
+    /// How long a first request waits for others of the same device, in seconds, where a rule says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_window_seconds: Option<u64>,
+    /// The time interval outside of which the alert came, where every rule concerned was inactive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside_active_time: Option<String>,
+    /// How the rest of the device grows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cooldown_growth: Option<CooldownGrowth>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// The response that follows from all rules that matched: the strongest scan type of the live matches, the
 /// highest priority and its comment (ties by rule id), the longest cooldown, the shortest age limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -103,6 +164,9 @@ pub struct ScanDecision {
     pub rule_ids: Vec<String>,
     /// Device caps of the rules that shaped the response.
     pub limits: Vec<RuleLimit>,
+    /// Everything else that the responses say.
+    #[serde(flatten)]
+    pub terms: ResponseTerms,
 }
 
 /// What a rule set says about one (alert, device).

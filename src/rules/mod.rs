@@ -16,6 +16,7 @@ mod evaluate;
 mod explain;
 mod explain_text;
 mod field;
+mod merge;
 mod modifiers;
 mod pattern;
 mod read;
@@ -27,7 +28,9 @@ mod source;
 mod template;
 mod yaml;
 
-pub use decision::{Decision, Mode, RuleLimit, RuleMatch, ScanDecision, ScanType};
+pub use decision::{
+    CooldownGrowth, Decision, Mode, ResponseTerms, RuleLimit, RuleMatch, ScanDecision, ScanType, Threshold,
+};
 pub use diagnostic::{Diagnostic, DiagnosticCode, DiagnosticLevel, RuleErrors};
 pub use evaluate::{Evaluation, TestResult};
 pub use explain::{

@@ -155,6 +155,7 @@ impl Scheduler {
         commands: &mut Vec<Command>,
     ) {
         let body = Accepted {
+            cooldown_step: 0,
             claim: self.claim.clone(),
             scan_id: scan_id.to_owned(),
             attempt: scan.attempt,
@@ -234,6 +235,7 @@ impl Scheduler {
     /// A failed attempt, to be completed by the caller.
     fn failure(&self, scan_id: &str, scan: &Scan, result: AttemptResult, arrived_by: Timestamp) -> AttemptFailed {
         AttemptFailed {
+            device_unfit_until: None,
             claim: self.claim.clone(),
             scan_id: scan_id.to_owned(),
             attempt: scan.attempt,

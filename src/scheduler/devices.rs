@@ -258,6 +258,7 @@ impl Scheduler {
         let Some(plan) = self.plan(&live, Some(&scan_id)) else { return false };
         let latest_arrival = after(after(now, self.settings.leave_within), self.settings.call_timeout);
         let body = Intent {
+            cooldown_step: 0,
             claim: self.claim.clone(),
             scan_id,
             attempt,

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 
 use super::state::{Cooldown, Phase, Reached, Remembered, Repeat, Request, Retry, Scan, Slot, State};
 use crate::event::{
-    Accepted, AttemptFailed, AttemptResult, Carried, ControlAction, EventBody, Failed, Finished, Intent, Joined,
-    Requested, ScanEvent, Shadowed, Suppressed, Withdrawn,
+    Accepted, AttemptFailed, AttemptResult, EventBody, Failed, Finished, Intent, Joined, Requested, ScanEvent,
+    Shadowed, Suppressed, Withdrawn,
 };
 
 /// What a record did.
@@ -47,13 +47,7 @@ impl State {
                 self.claims.push_back((offset, claim.claim.clone()));
                 true
             }
-            EventBody::Control(control) => {
-                self.halted = match control.control {
-                    ControlAction::Halted => Some((offset, time)),
-                    ControlAction::Resumed => None,
-                };
-                true
-            }
+            EventBody::Control(control) => self.ordered(offset, time, &control.control),
             EventBody::Carried(carried) => self.carried(offset, time, carried),
             EventBody::Requested(requested) => self.requested(offset, time, requested),
             EventBody::Intent(intent) => self.intent(offset, time, intent),
@@ -70,30 +64,8 @@ impl State {
         if changed { Applied::Changed } else { Applied::Void }
     }
 
-    fn in_force(&self, claim: &str) -> bool {
+    pub(super) fn in_force(&self, claim: &str) -> bool {
         self.claim.as_deref() == Some(claim)
-    }
-
-    fn carried(&mut self, offset: i64, time: Timestamp, carried: &Carried) -> bool {
-        match carried {
-            Carried::Halted { claim } => {
-                let still = self.in_force(claim);
-                if still {
-                    self.halted = Some((offset, time));
-                }
-                still
-            }
-            Carried::Cooldown { claim, device, cooldown_until, scan_type } => {
-                let device = self.devices.entry(device.id.clone()).or_default();
-                // A scan that was accepted meanwhile rests the device for longer.
-                let longer = device.cooldown.as_ref().is_some_and(|rest| rest.until > *cooldown_until);
-                let still = self.claim.as_deref() == Some(claim) && !longer;
-                if still {
-                    device.cooldown = Some(Cooldown { until: *cooldown_until, scan_type: *scan_type, offset, time });
-                }
-                still
-            }
-        }
     }
 
     fn requested(&mut self, offset: i64, time: Timestamp, asked: &Requested) -> bool {

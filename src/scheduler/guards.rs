@@ -91,6 +91,7 @@ impl Scheduler {
         commands: &mut Vec<Command>,
     ) {
         let body = Failed {
+            device_unfit_until: None,
             claim: self.claim.clone(),
             scan_id: None,
             request_ids: ids.to_vec(),

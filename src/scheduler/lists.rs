@@ -41,6 +41,7 @@ impl Scheduler {
                 Phase::Refused { reason, detail } => {
                     let all: Vec<String> = scan.requests.iter().chain(&scan.joined).cloned().collect();
                     let body = Failed {
+                        device_unfit_until: None,
                         claim: self.claim.clone(),
                         scan_id: Some(scan_id.clone()),
                         alerts: self.state.alerts_of(&all),
@@ -116,6 +117,8 @@ impl Scheduler {
         commands: &mut Vec<Command>,
     ) {
         let body = Finished {
+            began_at: None,
+            cooldown_step: 0,
             claim: self.claim.clone(),
             scan_id: scan_id.to_owned(),
             request_ids: scan.requests.clone(),

@@ -42,7 +42,9 @@ impl State {
             .chain(reached)
             .chain(paused)
             .chain(self.remembered.iter().map(|remembered| remembered.offset))
-            .chain(self.halted.map(|(offset, _)| offset))
+            .chain(self.orders.halted.map(|order| order.offset))
+            .chain(self.orders.tripped.values().chain(self.orders.rearmed.values()).map(|order| order.offset))
+            .chain(self.orders.silences.values().map(|(_, order)| order.offset))
             .min()
             .unwrap_or(end);
         // A redelivered request that is read again without its first record would be taken for a new one.

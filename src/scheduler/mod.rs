@@ -15,6 +15,7 @@ mod lists;
 mod local;
 mod look_ups;
 mod memory;
+mod orders;
 mod protection;
 mod quota;
 mod retry;
@@ -33,6 +34,7 @@ use rand::rngs::StdRng;
 pub use command::{Call, Command, DeviceFacts, ReadReply, Refusal, Reply, ScanReply, SeenAction};
 pub use comment::marker_of;
 pub use fold::Applied;
+pub use orders::{Caps, Order, Orders};
 pub use protection::{ProtectedDevices, Protection, Protector};
 pub use quota::{ReadBudget, Remaining};
 pub use settings::{BlastRadiusSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings};
@@ -107,7 +109,7 @@ impl Scheduler {
     /// Whether either kill switch is pulled.
     #[must_use]
     pub fn is_halted(&self) -> bool {
-        self.local.halted || self.state.halted.is_some()
+        self.local.halted || self.state.orders.halted.is_some()
     }
 
     /// Folds one record that was read from the ledger.
@@ -193,7 +195,7 @@ impl Scheduler {
         self.local.next_carry = Some(state::after(now, Duration::from_secs(60)));
         self.state.drop_idle_devices();
         let old = state::before(now, self.carry_after);
-        if self.state.halted.is_some_and(|(_, time)| time < old) {
+        if self.state.orders.halted.is_some_and(|order| order.time < old) {
             let fact = Carried::Halted { claim: self.claim.clone() };
             commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
         }
@@ -210,6 +212,7 @@ impl Scheduler {
         for (id, cooldown) in resting {
             let device = crate::event::DeviceRef { id: id.clone(), ..Default::default() };
             let fact = Carried::Cooldown {
+                cooldown_step: 0,
                 claim: self.claim.clone(),
                 device,
                 cooldown_until: cooldown.until,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::orders::Orders;
 use crate::event::{Action, AlertRef, DeviceRef, FailedReason, Genesis, Mode, Requested, RuleLimit, ScanType};
 
 /// How long, in time of the log, ended requests and alert ids are remembered: a redelivered or repeated alert within
@@ -218,8 +219,8 @@ pub struct State {
     pub claims: VecDeque<(i64, String)>,
     /// Latest time of any record.
     pub clock: Option<Timestamp>,
-    /// The kill switch: offset and time of the record that pulled it.
-    pub halted: Option<(i64, Timestamp)>,
+    /// Orders in force.
+    pub orders: Orders,
     /// Requests that have not ended.
     pub requests: HashMap<String, Request>,
     /// Devices with anything to remember.

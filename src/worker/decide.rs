@@ -131,6 +131,7 @@ impl Decider {
             expires_at: raised.saturating_add(scan.max_alert_age).unwrap_or(Timestamp::MAX),
             cooldown_seconds: scan.cooldown.as_secs(),
             limits: scan.limits,
+            terms: scan.terms,
             trace_id: record.header("traceparent").and_then(trace_id),
         };
         ScanEvent::new(now, self.tenant.clone(), body)
@@ -148,6 +149,7 @@ impl Decider {
         now: Timestamp,
     ) -> ScanEvent {
         let body = Failed {
+            device_unfit_until: None,
             claim: INTAKE_CLAIM.to_owned(),
             scan_id: None,
             request_ids: vec![self.request_id(record, index, &device.id)],

@@ -250,17 +250,22 @@ impl Lane {
             EventBody::Control(control) => match control.control {
                 ControlAction::Halted => self.halted = self.halted.or(Some(place.offset)),
                 ControlAction::Resumed => self.halted = None,
+                ControlAction::Tripped { .. }
+                | ControlAction::Rearmed { .. }
+                | ControlAction::SilenceSet { .. }
+                | ControlAction::SilenceEnded { .. } => {}
             },
             EventBody::Carried(Carried::Halted { claim }) => {
                 if self.counts_under(claim) {
                     self.halted = self.halted.or(Some(place.offset));
                 }
             }
-            EventBody::Carried(Carried::Cooldown { claim, device, cooldown_until, scan_type }) => {
+            EventBody::Carried(Carried::Cooldown { claim, device, cooldown_until, scan_type, .. }) => {
                 if self.counts_under(claim) {
                     self.device(&device.id).rests(*scan_type, *cooldown_until, place.offset);
                 }
             }
+            EventBody::Carried(Carried::Tripped { .. } | Carried::Silence { .. } | Carried::DeviceUnfit { .. }) => {}
             EventBody::Requested(body) => self.requested(body, place),
             EventBody::Intent(body) => self.intent(body, place),
             EventBody::Withdrawn(body) => self.withdrawn(body, place),

@@ -23,15 +23,30 @@ fn says(body: &EventBody) -> String {
             format!("{} (version {}) takes over as claim {}", body.owner, body.version, body.claim)
         }
         EventBody::Control(body) => {
-            let what = match body.control {
-                ControlAction::Halted => "halts every call",
-                ControlAction::Resumed => "resumes",
+            let what = match &body.control {
+                ControlAction::Halted => "halts every call".to_owned(),
+                ControlAction::Resumed => "resumes".to_owned(),
+                ControlAction::Tripped { rule_id, devices, per_seconds, .. } => {
+                    format!("puts {} into shadow: {devices} devices in {per_seconds} s", rule(rule_id.as_deref()))
+                }
+                ControlAction::Rearmed { rule_id } => format!("re-arms {}", rule(rule_id.as_deref())),
+                ControlAction::SilenceSet { silence } => format!("silences {} until {}", silence.id, silence.ends_at),
+                ControlAction::SilenceEnded { silence_id } => format!("ends the silence {silence_id}"),
             };
             format!("{} {what}{}", body.author, detail(body.comment.as_deref()))
         }
         EventBody::Carried(Carried::Halted { .. }) => "the kill switch is still pulled".to_owned(),
         EventBody::Carried(Carried::Cooldown { device, cooldown_until, scan_type, .. }) => {
             format!("{} still rests until {cooldown_until} after a {scan_type} scan", name(device))
+        }
+        EventBody::Carried(Carried::Tripped { rule_id, .. }) => {
+            format!("{} is still tripped", rule(rule_id.as_deref()))
+        }
+        EventBody::Carried(Carried::Silence { silence, .. }) => {
+            format!("the silence {} still holds until {}", silence.id, silence.ends_at)
+        }
+        EventBody::Carried(Carried::DeviceUnfit { device, reason, device_unfit_until, .. }) => {
+            format!("{} still cannot be scanned ({reason}) until {device_unfit_until}", name(device))
         }
         EventBody::Requested(body) => format!(
             "{} {} due to {}, priority {}{}",
@@ -126,6 +141,10 @@ fn says(body: &EventBody) -> String {
             )
         }
     }
+}
+
+fn rule(rule_id: Option<&str>) -> String {
+    rule_id.map_or_else(|| "every rule".to_owned(), |id| format!("rule {id}"))
 }
 
 fn name(device: &DeviceRef) -> &str {

@@ -40,6 +40,7 @@ pub(super) fn device_id(device: &str) -> String {
 /// A request of alert `alert-<id>`: a live Quick scan of priority 50, resting six hours, good for a day.
 pub(super) fn asked(id: &str, device: &str, now: Timestamp) -> Requested {
     Requested {
+        terms: crate::event::ResponseTerms::default(),
         request_ids: vec![id.to_owned()],
         device: DeviceRef { id: device_id(device), name: Some(device.to_owned()), group: None, tags: None },
         alerts: vec![AlertRef {

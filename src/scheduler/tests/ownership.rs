@@ -86,6 +86,7 @@ fn facts_of_a_former_owner_still_count() {
     assert_eq!(bench.scheduler.snapshot(bench.now).in_doubt, 1);
     let rest = bench.now + SignedDuration::from_hours(6);
     let accepted = Accepted {
+        cooldown_step: 0,
         claim: "claim-0".to_owned(),
         scan_id: scan_id.clone(),
         attempt: 1,

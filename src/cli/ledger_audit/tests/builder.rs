@@ -100,6 +100,7 @@ impl Log {
 
     pub(super) fn requested_in(&mut self, id: &str, mode: Mode) -> i64 {
         self.append(Requested {
+            terms: crate::event::ResponseTerms::default(),
             request_ids: texts(&[id]),
             device: device(self.device),
             alerts: alerts(&[id]),
@@ -119,6 +120,7 @@ impl Log {
 
     pub(super) fn intent(&mut self, scan: &str, attempt: u32, ids: &[&str]) -> i64 {
         self.append(Intent {
+            cooldown_step: 0,
             claim: self.claim.clone(),
             scan_id: scan.to_owned(),
             attempt,
@@ -143,6 +145,7 @@ impl Log {
 
     pub(super) fn attempt_failed(&mut self, scan: &str, attempt: u32, result: AttemptResult, again: bool) -> i64 {
         self.append(AttemptFailed {
+            device_unfit_until: None,
             claim: self.claim.clone(),
             scan_id: scan.to_owned(),
             attempt,
@@ -160,6 +163,7 @@ impl Log {
 
     pub(super) fn accepted(&mut self, scan: &str, attempt: u32, ids: &[&str], action: &str) -> i64 {
         self.append(Accepted {
+            cooldown_step: 0,
             claim: self.claim.clone(),
             scan_id: scan.to_owned(),
             attempt,
@@ -222,6 +226,7 @@ impl Log {
 
     pub(super) fn failed(&mut self, scan: Option<&str>, ids: &[&str], reason: FailedReason) -> i64 {
         self.append(Failed {
+            device_unfit_until: None,
             claim: self.claim.clone(),
             scan_id: scan.map(str::to_owned),
             request_ids: texts(ids),
@@ -247,6 +252,8 @@ impl Log {
     pub(super) fn finished_as(&mut self, scan: &str, ids: &[&str], joined: &[&str], status: FinishedStatus) -> i64 {
         let all: Vec<&str> = ids.iter().chain(joined).copied().collect();
         self.append(Finished {
+            began_at: None,
+            cooldown_step: 0,
             claim: self.claim.clone(),
             scan_id: scan.to_owned(),
             request_ids: texts(ids),

@@ -109,6 +109,7 @@ impl World {
         // What an alert asks for follows from its offset alone, as a rule would decide.
         let mut fixed = StdRng::seed_from_u64(u64::try_from(offset).unwrap());
         let body = Requested {
+            terms: crate::event::ResponseTerms::default(),
             request_ids: vec![format!("request-{offset}")],
             device: DeviceRef { id: format!("{:040x}", fixed.random_range(0..DEVICES)), ..DeviceRef::default() },
             alerts: vec![AlertRef {

@@ -146,6 +146,7 @@ pub(super) fn request(dice: &mut Dice, world: &World, now: Timestamp, number: u6
     let rule = if limited { "limited" } else { "open" };
     let age = if dice.chance(30) { 0 } else { dice.between(300, 3000) * pace };
     Requested {
+        terms: crate::event::ResponseTerms::default(),
         request_ids: vec![format!("request-{number}")],
         device: DeviceRef { id, name: Some(name), group: None, tags },
         alerts: vec![AlertRef {

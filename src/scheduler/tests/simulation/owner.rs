@@ -114,7 +114,7 @@ pub(super) fn difference(world: &input::World, now: Timestamp, whole: &State, pa
     let told = |state: &State| {
         let mut lines = vec![
             format!("claim {:?}", state.claim),
-            format!("halted {}", state.halted.is_some()),
+            format!("halted {}", state.orders.halted.is_some()),
             format!("paused {:?}", state.paused_until.map(|(until, _)| until).filter(|until| *until > now)),
         ];
         lines.extend(state.requests.iter().map(|(id, request)| format!("request {id} {request:?}")));
