@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alert_docs;
+mod api_down;
 mod architecture;
 mod cli;
 mod crashes;
@@ -10,9 +11,11 @@ mod defender_scan;
 mod documents;
 mod kafka;
 mod lost_answers;
+mod membership;
 mod outages;
 mod safety;
 mod schemas;
 mod stops;
 mod support;
 mod takeover;
+mod zombies;

@@ -46,7 +46,21 @@ impl Process {
 
     /// SIGTERM: it is asked to stop.
     pub(crate) fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.signal("-TERM");
+    }
+
+    /// SIGSTOP: it stands still between two instructions and does not know it.
+    pub(crate) fn stand_still(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on as if nothing had happened.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(status.expect("kill(1)").success(), "{}: no such process", self.name);
     }
 

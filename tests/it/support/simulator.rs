@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::process::Process;
+use super::process::{Process, http};
 
 /// One line of the simulator's log.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,6 +53,18 @@ impl SimulatorProcess {
     /// The scan requests so far, whatever became of them.
     pub(crate) fn scans(&self) -> Vec<Call> {
         self.calls().into_iter().filter(|call| call.endpoint == "scan").collect()
+    }
+
+    /// Switches a fault on, as the simulator's documentation writes it.
+    pub(crate) fn fault(&self, plan: &serde_json::Value) {
+        let answer = http(self.address, "POST", "/simulator/faults", &plan.to_string());
+        assert_eq!(answer.as_ref().map(|(status, _)| *status), Some(200), "{answer:?}");
+    }
+
+    /// Everything works again.
+    pub(crate) fn heal(&self) {
+        let answer = http(self.address, "DELETE", "/simulator/faults", "");
+        assert_eq!(answer.as_ref().map(|(status, _)| *status), Some(200), "{answer:?}");
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {
