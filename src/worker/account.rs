@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::event::{EventBody, Outcome, ScanEvent};
+use crate::event::{Control, ControlAction, EventBody, Outcome, ScanEvent};
 use crate::scheduler::{Phase, Snapshot, State};
-use crate::telemetry::{Metrics, PriorityClass, QuotaWindow, ScanAttempt};
+use crate::telemetry::{ALL_RULES, Metrics, PriorityClass, QuotaWindow, ScanAttempt};
 
 /// Counts what the owner of the ledger did. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -138,12 +138,39 @@ impl Accounts {
                     "A scan ended."
                 );
             }
+            EventBody::Control(body) => self.ordered(body),
             EventBody::Genesis(_)
             | EventBody::Claim(_)
-            | EventBody::Control(_)
             | EventBody::Carried(_)
             | EventBody::Requested(_)
             | EventBody::Intent(_) => {}
+        }
+    }
+
+    /// Says that a cap tripped or was re-armed. The fold voids a second trip of the same cap, so each is said once.
+    fn ordered(&self, control: &Control) {
+        match &control.control {
+            ControlAction::Tripped { rule_id, devices, per_seconds, .. } => {
+                self.metrics.set_blast_radius_tripped(rule_id.as_deref(), true);
+                tracing::warn!(
+                    rule = rule_id.as_deref().unwrap_or(ALL_RULES),
+                    devices,
+                    per_seconds,
+                    "A limit of devices is reached: the rule is in shadow until somebody re-arms it."
+                );
+            }
+            ControlAction::Rearmed { rule_id } => {
+                self.metrics.set_blast_radius_tripped(rule_id.as_deref(), false);
+                tracing::info!(
+                    rule = rule_id.as_deref().unwrap_or(ALL_RULES),
+                    author = control.author,
+                    "A limit of devices was re-armed and counts anew."
+                );
+            }
+            ControlAction::Halted
+            | ControlAction::Resumed
+            | ControlAction::SilenceSet { .. }
+            | ControlAction::SilenceEnded { .. } => {}
         }
     }
 
@@ -158,5 +185,6 @@ impl Accounts {
         self.metrics.set_quota_remaining(QuotaWindow::Hour, u64::from(snapshot.remaining.hour));
         self.metrics.set_alerts_open(whole(snapshot.open_requests), whole(snapshot.unaccounted));
         self.metrics.set_halted(snapshot.halted);
+        self.metrics.set_blast_radius(snapshot.tripped.iter().map(Option::as_deref));
     }
 }
