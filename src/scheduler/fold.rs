@@ -40,7 +40,9 @@ impl State {
             _ => false,
         };
         if !elsewhere {
-            self.clock = Some(self.clock.map_or(time, |clock| clock.max(time)));
+            let clock = self.clock.map_or(time, |clock| clock.max(time));
+            self.clock = Some(clock);
+            self.orders.dispatch_wrote(clock);
         }
         let changed = match &event.body {
             EventBody::Genesis(genesis) => {

@@ -52,7 +52,7 @@ impl State {
             .chain(ended)
             .chain(paused)
             .chain(self.remembered.iter().map(|remembered| remembered.offset))
-            .chain(self.orders.needed(&reached))
+            .chain(self.orders.needed(&reached, now))
             .min()
             .unwrap_or(end);
         // A redelivered request that is read again without its first record would be taken for a new one.

@@ -40,7 +40,7 @@ pub use command::{Call, Command, DeviceFacts, ReadReply, Refusal, Reply, ScanRep
 pub use comment::marker_of;
 pub use covered::EndedScan;
 pub use fold::Applied;
-pub use orders::{Caps, Ended, Order, Orders};
+pub use orders::{Caps, End, Ended, Order, Orders};
 pub use protection::{ProtectedDevices, Protection, Protector};
 pub use quota::{ReadBudget, Remaining};
 pub use settings::{

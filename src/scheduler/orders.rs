@@ -33,8 +33,22 @@ pub struct Order {
 pub enum Ended {
     /// The kill switch was released.
     Halt,
+    /// A cap was re-armed.
+    Trip(Option<String>),
     /// A silence was ended.
     Silence(String),
+}
+
+/// An order that ended something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// Its offset.
+    pub offset: i64,
+    /// Its time, by the clock of whoever gave it.
+    pub time: Timestamp,
+    /// Time of the first record after it that the dispatch side wrote. What was under way when it was given lands before
+    /// long from there on.
+    pub since: Option<Timestamp>,
 }
 
 /// Orders in force.
@@ -44,12 +58,12 @@ pub struct Orders {
     pub halted: Option<Order>,
     /// Caps that are tripped.
     pub tripped: Caps<Order>,
-    /// Caps that were re-armed: devices reached before do not count. Its time is that of the log.
+    /// Caps that were re-armed: devices reached before do not count.
     pub rearmed: Caps<Order>,
     /// Silences that have not ended.
     pub silences: BTreeMap<String, (Silence, Order)>,
-    /// Orders that ended something a short while ago. Their time is that of the log.
-    pub ended: BTreeMap<Ended, Order>,
+    /// Orders that ended something a short while ago.
+    pub ended: BTreeMap<Ended, End>,
 }
 
 impl Orders {
@@ -62,33 +76,40 @@ impl Orders {
     /// The latest order about what a fact carries on, where one is known.
     fn latest(&self, fact: &Carried) -> Option<i64> {
         let (holds, ended) = match fact {
-            Carried::Halted { .. } => (self.halted.as_ref(), self.ended.get(&Ended::Halt)),
-            Carried::Tripped { rule_id, .. } => (self.tripped.get(rule_id), self.rearmed.get(rule_id)),
-            Carried::Silence { silence, .. } => (
-                self.silences.get(&silence.id).map(|(_, order)| order),
-                self.ended.get(&Ended::Silence(silence.id.clone())),
-            ),
-            Carried::Cooldown { .. } | Carried::DeviceUnfit { .. } => (None, None),
+            Carried::Halted { .. } => (self.halted.as_ref(), Ended::Halt),
+            Carried::Tripped { rule_id, .. } => (self.tripped.get(rule_id), Ended::Trip(rule_id.clone())),
+            Carried::Silence { silence, .. } => {
+                (self.silences.get(&silence.id).map(|(_, order)| order), Ended::Silence(silence.id.clone()))
+            }
+            Carried::Cooldown { .. } | Carried::DeviceUnfit { .. } => return None,
         };
-        holds.into_iter().chain(ended).map(|order| order.ordered).max()
+        holds.map(|order| order.ordered).max(self.ended.get(&ended).map(|end| end.offset))
     }
 
     /// Offsets of the records that must be read again to know all this. `reached` are the offsets of devices that count.
-    pub(super) fn needed(&self, reached: &[i64]) -> impl Iterator<Item = i64> {
+    pub(super) fn needed(&self, reached: &[i64], now: Timestamp) -> impl Iterator<Item = i64> {
+        let ended = self.ended.values().filter(move |end| after(end.since.unwrap_or(end.time), MEMORY) > now);
         let counts = |order: &&Order| reached.iter().any(|reached| *reached < order.offset);
         self.halted
             .iter()
             .chain(self.tripped.values())
             .chain(self.rearmed.values().filter(counts))
             .chain(self.silences.values().map(|(_, order)| order))
-            .chain(self.ended.values())
             .map(|order| order.offset)
+            .chain(ended.map(|end| end.offset))
+    }
+
+    /// The dispatch side wrote a record.
+    pub(super) fn dispatch_wrote(&mut self, clock: Timestamp) {
+        for end in self.ended.values_mut() {
+            end.since.get_or_insert(clock);
+        }
     }
 
     /// Drops what is past by the time of the log.
     pub(super) fn forget(&mut self, clock: Timestamp) {
         self.silences.retain(|_, (silence, _)| silence.ends_at > clock);
-        self.ended.retain(|_, order| after(order.time, MEMORY) >= clock);
+        self.ended.retain(|_, end| end.since.is_none_or(|since| after(since, MEMORY) >= clock));
         // Every device that was reached before is forgotten by then.
         self.rearmed.retain(|_, order| after(order.time, RADIUS_MEMORY) >= clock);
     }
@@ -97,14 +118,15 @@ impl Orders {
 impl State {
     pub(super) fn ordered(&mut self, offset: i64, time: Timestamp, action: &ControlAction) -> bool {
         let order = Order { offset, time, ordered: offset };
-        // An operator's clock is not the owner's: what is remembered for a while goes by the log's.
+        let end = End { offset, time, since: None };
+        // An operator's clock is not the owner's: devices were reached by the time of the log.
         let lasting = Order { time: self.clock.unwrap_or(time), ..order };
         let orders = &mut self.orders;
         match action {
             ControlAction::Halted => orders.halted = Some(order),
             ControlAction::Resumed => {
                 orders.halted = None;
-                orders.ended.insert(Ended::Halt, lasting);
+                orders.ended.insert(Ended::Halt, end);
             }
             ControlAction::Tripped { claim, rule_id, .. } => {
                 if self.claim.as_deref() != Some(claim) || orders.tripped.contains_key(rule_id) {
@@ -115,12 +137,13 @@ impl State {
             ControlAction::Rearmed { rule_id } => {
                 orders.tripped.remove(rule_id);
                 orders.rearmed.insert(rule_id.clone(), lasting);
+                orders.ended.insert(Ended::Trip(rule_id.clone()), end);
             }
             ControlAction::SilenceSet { silence } => {
                 orders.silences.insert(silence.id.clone(), (silence.clone(), order));
             }
             ControlAction::SilenceEnded { silence_id } => {
-                orders.ended.insert(Ended::Silence(silence_id.clone()), lasting);
+                orders.ended.insert(Ended::Silence(silence_id.clone()), end);
                 return orders.silences.remove(silence_id).is_some();
             }
         }

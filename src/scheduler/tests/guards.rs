@@ -3,7 +3,9 @@
 use jiff::SignedDuration;
 
 use super::bench::{Bench, device_id, seen, start_time};
-use crate::event::{EventBody, FailedReason, FinishedStatus, Mode, RuleLimit, ScanType, SuppressedReason};
+use crate::event::{
+    ControlAction, EventBody, FailedReason, FinishedStatus, Mode, RuleLimit, ScanType, SuppressedReason,
+};
 use crate::scheduler::{Call, DeviceFacts, ReadReply, Settings};
 
 #[test]
@@ -253,10 +255,17 @@ fn the_blast_radius_counts_distinct_devices_of_the_rule_alone() {
     bench.run();
     assert_eq!(bench.suppressed(), [(SuppressedReason::BlastRadius, vec!["7".to_owned()])]);
     assert_eq!(bench.count("intent"), 6);
+    bench.control(ControlAction::Rearmed { rule_id: Some("rule-1".to_owned()) });
     bench.now += SignedDuration::from_secs(3600);
-    bench.request_with("8", "8", |asked| asked.limits = vec![limit("rule-1")]);
+    for device in ["8", "9"] {
+        bench.request_with(device, device, |asked| asked.limits = vec![limit("rule-1")]);
+    }
     bench.pass(5);
-    assert_eq!(bench.suppressed().len(), 1, "the window has passed");
+    assert_eq!((bench.count("intent"), bench.suppressed().len()), (8, 1));
+    bench.now += SignedDuration::from_secs(3600);
+    bench.request_with("10", "10", |asked| asked.limits = vec![limit("rule-1")]);
+    bench.pass(5);
+    assert_eq!((bench.count("intent"), bench.suppressed().len()), (9, 1), "the window has passed");
 }
 
 #[test]
