@@ -51,7 +51,7 @@ impl Scheduler {
             let Some(reason) = self.held_back_by(device_id, id, request, now) else { continue };
             let mode = self.mode_of(request);
             let detail = self.why_held(reason, device_id, id, request, now);
-            match held.iter_mut().find(|(a, b, c, _)| (*a, *b, &*c) == (reason, mode, &detail)) {
+            match held.iter_mut().find(|(a, b, c, _)| (*a, *b) == (reason, mode) && *c == detail) {
                 Some((.., ids)) => ids.push(id.clone()),
                 None => held.push((reason, mode, detail, vec![id.clone()])),
             }

@@ -62,7 +62,7 @@ fn what_is_read_back_unchanged_is_called() {
 }
 
 /// More devices than one poll settles, all of them ready for a scan while nothing may be called.
-fn many(expire: i64) -> Bench {
+fn many(expire: i64, wait: i64) -> Bench {
     let mut bench = Bench::new();
     bench.scheduler.set_halted(true);
     for number in 0..super::super::DEVICES_PER_POLL + 10 {
@@ -72,13 +72,13 @@ fn many(expire: i64) -> Bench {
         body.priority = u8::try_from(number / 8).unwrap_or(100);
         bench.write(body.into());
     }
-    bench.pass(expire - 1);
+    bench.pass(wait);
     bench
 }
 
 #[test]
 fn a_ready_device_that_could_not_be_settled_again_in_time_is_not_scanned_by_an_old_word() {
-    let mut bench = many(60);
+    let mut bench = many(60, 59);
     assert_eq!(bench.open(), super::super::DEVICES_PER_POLL + 10);
     // All grow too old at the moment at which the kill switch is released.
     bench.now += SignedDuration::from_secs(1);
@@ -91,7 +91,7 @@ fn a_ready_device_that_could_not_be_settled_again_in_time_is_not_scanned_by_an_o
 
 #[test]
 fn a_cap_that_trips_binds_devices_that_were_ready_before() {
-    let mut bench = many(600);
+    let mut bench = many(600, 10);
     let claim = "claim-0".to_owned();
     bench.control(crate::event::ControlAction::Tripped { claim, rule_id: None, devices: 1, per_seconds: 1 });
     bench.scheduler.set_halted(false);
