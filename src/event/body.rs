@@ -183,6 +183,8 @@ pub enum WithdrawReason {
     TooOld,
     /// The API asked for a pause meanwhile.
     Paused,
+    /// A silence that came into force meanwhile holds a request back.
+    Silenced,
 }
 
 /// An intent that was never sent: nothing left the process.
@@ -435,9 +437,15 @@ pub struct Failed {
     /// What happened, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// A look-up said that Defender does not know the device: no call for it before this moment.
+    /// Defender does not know the device or cannot scan it: no call for it before this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_unfit_until: Option<Timestamp>,
+    /// The scan that may be running all the same, where its fate could not be told (`in_doubt`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan_type: Option<ScanType>,
+    /// For the same reason no other scan of the device before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_until: Option<Timestamp>,
 }
 
 /// How an action ended.

@@ -67,6 +67,10 @@ pub enum Carried {
     Halted {
         /// The owner that carried it.
         claim: String,
+        /// Offset of the order that it carries on: an order about the same thing after it voids this record. Absent in
+        /// records of versions that did not say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order_offset: Option<i64>,
     },
     /// A device rests.
     Cooldown {
@@ -86,6 +90,10 @@ pub enum Carried {
     Tripped {
         /// The owner that carried it.
         claim: String,
+        /// Offset of the order that it carries on: an order about the same thing after it voids this record. Absent in
+        /// records of versions that did not say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order_offset: Option<i64>,
         /// The rule; absent for the cap on all rules together.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule_id: Option<String>,
@@ -94,6 +102,10 @@ pub enum Carried {
     Silence {
         /// The owner that carried it.
         claim: String,
+        /// Offset of the order that it carries on: an order about the same thing after it voids this record. Absent in
+        /// records of versions that did not say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order_offset: Option<i64>,
         /// The silence.
         silence: Silence,
     },
@@ -115,7 +127,7 @@ impl Carried {
     #[must_use]
     pub fn claim(&self) -> &str {
         match self {
-            Self::Halted { claim }
+            Self::Halted { claim, .. }
             | Self::Cooldown { claim, .. }
             | Self::Tripped { claim, .. }
             | Self::Silence { claim, .. }

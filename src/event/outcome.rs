@@ -43,7 +43,7 @@ closed_list! {
         Cooldown = "cooldown",
         /// The same alert already asked for the same device.
         Duplicate = "duplicate",
-        /// A scan that was accepted after the alert was raised already covers it.
+        /// A scan of the device was running when the alert was raised; it has ended since and covers it.
         Covered = "covered",
         /// The device is on the protected list.
         Protected = "protected",

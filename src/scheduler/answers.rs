@@ -347,7 +347,13 @@ impl Scheduler {
             lane_paused_until: Some(until),
             ..failed
         };
-        let ended = |reason, failed: AttemptFailed| AttemptFailed { counts: true, reason: Some(reason), ..failed };
+        let unfit_until = self.unfit_memory(refusal.result).map(|memory| after(now, memory));
+        let ended = |reason, failed: AttemptFailed| AttemptFailed {
+            counts: true,
+            reason: Some(reason),
+            device_unfit_until: unfit_until,
+            ..failed
+        };
         let failed = match refusal.result {
             AttemptResult::RateLimited => {
                 let first = self.settings.quota.pause_without_retry_after;

@@ -6,7 +6,7 @@ use super::command::Command;
 use super::local::{LookUp, Timer};
 use super::quota::Remaining;
 use super::state::{Cooldown, Phase, Request, after};
-use super::{Scheduler, comment};
+use super::{Scheduler, comment, covered, silences};
 use crate::event::{Intent, Joined, Mode, ScanType, Shadowed, Suppressed, SuppressedReason};
 
 /// Alphabet of scan ids: no letters that are read as digits.
@@ -24,11 +24,10 @@ impl Scheduler {
             return;
         }
         let queued: Vec<String> = device.queued.iter().cloned().collect();
-        if self.suppress(device_id, &queued, now, commands) {
+        if self.suppress(device_id, &queued, now, commands) || self.end_unfit(device_id, &queued, now, commands) {
             return;
         }
-        let (live, shadow): (Vec<String>, Vec<String>) =
-            queued.into_iter().partition(|id| self.mode == Mode::Live && self.state.is_live(id));
+        let (live, shadow): (Vec<String>, Vec<String>) = queued.into_iter().partition(|id| self.acts_live(id));
         self.watch_expiry(device_id, live.iter().chain(&shadow));
         if !shadow.is_empty() && self.merge_window_over(device_id, &shadow, now) {
             self.end_in_shadow(device_id, &shadow, now, commands);
@@ -46,21 +45,38 @@ impl Scheduler {
 
     /// Ends what duplicate, age or cooldown hold back; whether anything was.
     fn suppress(&mut self, device_id: &str, queued: &[String], now: Timestamp, commands: &mut Vec<Command>) -> bool {
-        let mut held: Vec<(SuppressedReason, Mode, Vec<String>)> = Vec::new();
+        let mut held: Vec<(SuppressedReason, Mode, Option<String>, Vec<String>)> = Vec::new();
         for id in queued {
             let Some(request) = self.state.requests.get(id) else { continue };
             let Some(reason) = self.held_back_by(device_id, id, request, now) else { continue };
-            let mode = request.asked.mode;
-            match held.iter_mut().find(|(other, other_mode, _)| *other == reason && *other_mode == mode) {
-                Some((_, _, ids)) => ids.push(id.clone()),
-                None => held.push((reason, mode, vec![id.clone()])),
+            let mode = self.mode_of(request);
+            let detail = self.why_held(reason, device_id, id, request, now);
+            match held.iter_mut().find(|(a, b, c, _)| (*a, *b) == (reason, mode) && *c == detail) {
+                Some((.., ids)) => ids.push(id.clone()),
+                None => held.push((reason, mode, detail, vec![id.clone()])),
             }
         }
         let any = !held.is_empty();
-        for (reason, mode, ids) in held {
-            self.end_suppressed(device_id, ids, reason, mode, None, now, commands);
+        for (reason, mode, detail, ids) in held {
+            self.end_suppressed(device_id, ids, reason, mode, detail, now, commands);
         }
         any
+    }
+
+    /// What the record says of a reason that [`Self::held_back_by`] gave.
+    fn why_held(
+        &self,
+        reason: SuppressedReason,
+        device_id: &str,
+        id: &str,
+        request: &Request,
+        now: Timestamp,
+    ) -> Option<String> {
+        match reason {
+            SuppressedReason::Silenced => self.silence_of(device_id, id, request, now).map(silences::told),
+            SuppressedReason::Covered => self.state.covering_scan(&request.asked, now).map(covered::told),
+            _ => None,
+        }
     }
 
     fn held_back_by(&self, device_id: &str, id: &str, request: &Request, now: Timestamp) -> Option<SuppressedReason> {
@@ -73,13 +89,19 @@ impl Scheduler {
         if asked.expires_at <= now {
             return Some(SuppressedReason::TooOld);
         }
+        if self.silence_of(device_id, id, request, now).is_some() {
+            return Some(SuppressedReason::Silenced);
+        }
+        if self.state.covering_scan(asked, now).is_some() {
+            return Some(SuppressedReason::Covered);
+        }
         let device = self.state.devices.get(device_id)?;
         // While a scan is open, requests join it; the rest begins to matter when it has ended.
         let open = device.scan.is_some();
         let rests = |rest: &Option<Cooldown>| {
             rest.as_ref().is_some_and(|rest| rest.until > now && asked.scan_type <= rest.scan_type)
         };
-        let live = asked.mode == Mode::Live && self.mode == Mode::Live;
+        let live = self.acts_live(id);
         let resting = rests(&device.cooldown) || (!live && rests(&device.shadow_cooldown));
         (resting && !open).then_some(SuppressedReason::Cooldown)
     }
@@ -236,17 +258,18 @@ impl Scheduler {
     /// Appends the intent of a device's scan unless a last guard holds it back; whether it did.
     fn start_scan(&mut self, device_id: &str, now: Timestamp, commands: &mut Vec<Command>) -> bool {
         let Some(device) = self.state.devices.get(device_id) else { return false };
-        let live: Vec<String> = device.queued.iter().filter(|id| self.state.is_live(id)).cloned().collect();
+        let live: Vec<String> = device.queued.iter().filter(|id| self.acts_live(id)).cloned().collect();
         let retry = device.retry.clone();
-        if self.suppress(device_id, &live, now, commands) {
+        if live.is_empty() {
+            // A cap that tripped since it was ranked: it is settled once more.
+            self.local.dirty.insert(device_id.to_owned());
+            return false;
+        }
+        if self.suppress(device_id, &live, now, commands) || self.end_unfit(device_id, &live, now, commands) {
             return false;
         }
         let target = self.device_ref(device_id, &live);
-        if let Some(detail) = self.blast_radius_reached(device_id, &live, now) {
-            let reason = SuppressedReason::BlastRadius;
-            self.end_suppressed(device_id, live, reason, Mode::Live, Some(detail), now, commands);
-            return false;
-        }
+        let Some(held_rules) = self.within_blast_radius(device_id, &live, now, commands) else { return false };
         // Protection is asked last, so that no other rule can come after it.
         if self.held_by_protection(device_id, &target, &live, now, commands) {
             return false;
@@ -264,7 +287,8 @@ impl Scheduler {
             attempt,
             device: target,
             alerts: plan.alerts,
-            rule_ids: plan.rule_ids,
+            // A rule that is held back asks for nothing, and the device does not count against its cap.
+            rule_ids: plan.rule_ids.into_iter().filter(|rule| !held_rules.contains(rule)).collect(),
             scan_type: plan.scan_type,
             priority: plan.priority,
             comment: plan.comment,

@@ -14,9 +14,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::state::{Cooldown, Phase, Reached, Remembered, Repeat, Request, Retry, Scan, Slot, State};
+use super::unfit::Unfit;
 use crate::event::{
-    Accepted, AttemptFailed, AttemptResult, EventBody, Failed, Finished, Intent, Joined, Requested, ScanEvent,
-    Shadowed, Suppressed, Withdrawn,
+    Accepted, AttemptFailed, AttemptResult, ControlAction, EventBody, Failed, Finished, Intent, Joined, Requested,
+    ScanEvent, Shadowed, Suppressed, Withdrawn,
 };
 
 /// What a record did.
@@ -32,9 +33,16 @@ impl State {
     /// Folds one record.
     pub fn apply(&mut self, offset: i64, event: &ScanEvent) -> Applied {
         let time = event.time;
-        // Intake may run on any host; only the dispatch side's own clocks may move the time of the log.
-        if !matches!(event.body, EventBody::Requested(_)) {
-            self.clock = Some(self.clock.map_or(time, |clock| clock.max(time)));
+        // Intake and operators' commands may run on any host; only the dispatch side's own clocks may move the time of the log.
+        let elsewhere = match &event.body {
+            EventBody::Requested(_) => true,
+            EventBody::Control(control) => !matches!(control.control, ControlAction::Tripped { .. }),
+            _ => false,
+        };
+        if !elsewhere {
+            let clock = self.clock.map_or(time, |clock| clock.max(time));
+            self.clock = Some(clock);
+            self.orders.dispatch_wrote(clock);
         }
         let changed = match &event.body {
             EventBody::Genesis(genesis) => {
@@ -57,7 +65,7 @@ impl State {
             EventBody::Joined(joined) => self.joined(offset, time, joined),
             EventBody::Shadowed(shadowed) => self.shadowed(offset, time, shadowed),
             EventBody::Suppressed(suppressed) => self.suppressed(suppressed),
-            EventBody::Failed(failed) => self.failed(failed),
+            EventBody::Failed(failed) => self.failed(offset, time, failed),
             EventBody::Finished(finished) => self.finished(offset, time, finished),
         };
         self.forget();
@@ -190,7 +198,8 @@ impl State {
         }
         if let Some(scan) = self.scans.get_mut(&failed.scan_id) {
             let reason = failed.reason.unwrap_or(crate::event::FailedReason::Rejected);
-            scan.phase = Phase::Refused { reason, detail: failed.detail.clone() };
+            scan.phase =
+                Phase::Refused { reason, detail: failed.detail.clone(), unfit_until: failed.device_unfit_until };
         }
         true
     }
@@ -288,9 +297,15 @@ impl State {
         self.in_force(&suppressed.claim) && self.end_queued(&suppressed.request_ids, false)
     }
 
-    fn failed(&mut self, failed: &Failed) -> bool {
+    fn failed(&mut self, offset: i64, time: Timestamp, failed: &Failed) -> bool {
         if !self.in_force(&failed.claim) {
             return false;
+        }
+        if let Some(until) = failed.device_unfit_until {
+            self.remember_unfit(&failed.device.id, Unfit { reason: failed.reason, until, offset, time });
+        }
+        if let (Some(until), Some(scan_type)) = (failed.cooldown_until, failed.scan_type) {
+            self.rest(&failed.device.id, until, scan_type, offset, time);
         }
         if let Some(scan_id) = &failed.scan_id
             && self.scans.get(scan_id).is_some_and(|scan| matches!(scan.phase, Phase::Refused { .. }))
@@ -310,6 +325,7 @@ impl State {
             return false;
         }
         self.rest(&finished.device.id, finished.cooldown_until, finished.scan_type, offset, time);
+        self.remember_ended(offset, time, finished);
         let failed = finished.status.failed_reason().is_some();
         match self.scans.get(&finished.scan_id).map(|scan| matches!(scan.phase, Phase::Open { .. })) {
             Some(false) => return false,

@@ -1,4 +1,4 @@
-//! The last guards before a call: the blast radius, and the protected devices with the look-ups that they need.
+//! The last guard before a call: the protected devices, with the look-ups that they need.
 
 use jiff::Timestamp;
 
@@ -10,36 +10,6 @@ use super::state::after;
 use crate::event::{DeviceRef, EventBody, Failed, FailedReason, Mode, SuppressedReason};
 
 impl Scheduler {
-    /// Whether one more distinct device would pass a cap, and which.
-    pub(super) fn blast_radius_reached(&self, device_id: &str, requests: &[String], now: Timestamp) -> Option<String> {
-        let total = &self.settings.blast_radius;
-        let distinct = |per: std::time::Duration, rule: Option<&str>| {
-            let mut devices: Vec<&str> = self
-                .state
-                .reached
-                .iter()
-                .rev()
-                .take_while(|reached| after(reached.time, per) > now)
-                .filter(|reached| rule.is_none_or(|rule| reached.rule_ids.iter().any(|id| id == rule)))
-                .map(|reached| reached.device_id.as_str())
-                .chain(self.local.pending_devices(rule))
-                .collect();
-            devices.sort_unstable();
-            devices.dedup();
-            (devices.contains(&device_id), devices.len())
-        };
-        let reaches =
-            |(known, count): (bool, usize), cap: u32| !known && count >= usize::try_from(cap).unwrap_or(usize::MAX);
-        if reaches(distinct(total.per, None), total.devices) {
-            return Some(format!("{} devices in {:?}, all rules together", total.devices, total.per));
-        }
-        self.state.limits_of(requests).into_iter().find_map(|limit| {
-            let per = std::time::Duration::from_secs(limit.per_seconds);
-            reaches(distinct(per, Some(&limit.rule_id)), limit.devices)
-                .then(|| format!("rule {} allows {} devices in {per:?}", limit.rule_id, limit.devices))
-        })
-    }
-
     /// Whether a protection holds the device back, for now or for good.
     pub(super) fn held_by_protection(
         &mut self,
@@ -49,12 +19,8 @@ impl Scheduler {
         now: Timestamp,
         commands: &mut Vec<Command>,
     ) -> bool {
-        let mode = if self.mode == Mode::Live && ids.iter().any(|id| self.state.is_live(id)) {
-            Mode::Live
-        } else {
-            Mode::Shadow
-        };
-        let (reason, detail) = match self.protector.check(device) {
+        let mode = if ids.iter().any(|id| self.acts_live(id)) { Mode::Live } else { Mode::Shadow };
+        let (reason, detail) = match self.protection_of(device_id, device) {
             Protection::Free => return false,
             Protection::Protected(detail) => (SuppressedReason::Protected, detail),
             Protection::Unknown(what) => match self.local.look_ups.get(device_id) {
@@ -82,6 +48,21 @@ impl Scheduler {
         true
     }
 
+    /// What the protections say about a device: by `device`, and by what any alert of its open requests tells, unless
+    /// Defender itself told.
+    pub(super) fn protection_of(&self, device_id: &str, device: &DeviceRef) -> Protection {
+        let known = matches!(self.local.look_ups.get(device_id), Some(LookUp::Known(..)));
+        let state = self.state.devices.get(device_id);
+        let waiting = state.into_iter().flat_map(|device| &device.queued);
+        let scanned = state.and_then(|device| self.state.scans.get(device.scan.as_ref()?));
+        let asking = waiting.chain(scanned.into_iter().flat_map(|scan| &scan.requests)).filter(|_| !known);
+        asking
+            .filter_map(|id| self.state.requests.get(id))
+            .map(|request| self.protector.check(&request.asked.device))
+            .find(|protection| matches!(protection, Protection::Protected(_)))
+            .unwrap_or_else(|| self.protector.check(device))
+    }
+
     fn end_not_found(
         &mut self,
         device_id: &str,
@@ -91,7 +72,9 @@ impl Scheduler {
         commands: &mut Vec<Command>,
     ) {
         let body = Failed {
-            device_unfit_until: None,
+            device_unfit_until: Some(after(now, self.settings.unfit_memory.device_not_found)),
+            scan_type: None,
+            cooldown_until: None,
             claim: self.claim.clone(),
             scan_id: None,
             request_ids: ids.to_vec(),

@@ -10,7 +10,7 @@ use super::local::{CallState, Timer};
 use super::state::{Phase, Scan, after, before};
 use super::{Protection, Scheduler, marker_of};
 use crate::event::{
-    Action, EventBody, Failed, Finished, FinishedStatus, ResolvedBy, ScanType, WithdrawReason, Withdrawn,
+    Action, EventBody, Failed, FailedReason, Finished, FinishedStatus, ResolvedBy, ScanType, WithdrawReason, Withdrawn,
 };
 
 /// Reach of a list before the moment that matters, for clocks that differ.
@@ -38,10 +38,14 @@ impl Scheduler {
                         self.give_up_doubt(&scan_id, &scan, *resolve_after, now, commands);
                     }
                 }
-                Phase::Refused { reason, detail } => {
+                Phase::Refused { reason, detail, unfit_until } => {
+                    // It may be running all the same.
+                    let doubted = *reason == FailedReason::InDoubt;
                     let all: Vec<String> = scan.requests.iter().chain(&scan.joined).cloned().collect();
                     let body = Failed {
-                        device_unfit_until: None,
+                        device_unfit_until: *unfit_until,
+                        scan_type: doubted.then_some(scan.scan_type),
+                        cooldown_until: doubted.then(|| after(now, scan.cooldown)),
                         claim: self.claim.clone(),
                         scan_id: Some(scan_id.clone()),
                         alerts: self.state.alerts_of(&all),
@@ -82,8 +86,10 @@ impl Scheduler {
             Some(WithdrawReason::TooLate)
         } else if self.is_paused(now) {
             Some(WithdrawReason::Paused)
-        } else if matches!(self.protector.check(&scan.device), Protection::Protected(_)) {
+        } else if matches!(self.protection_of(&scan.device.id, &scan.device), Protection::Protected(_)) {
             Some(WithdrawReason::Protected)
+        } else if self.is_any_silenced(&scan.device.id, &scan.requests, now) {
+            Some(WithdrawReason::Silenced)
         } else if too_old {
             Some(WithdrawReason::TooOld)
         } else {
@@ -116,8 +122,12 @@ impl Scheduler {
         now: Timestamp,
         commands: &mut Vec<Command>,
     ) {
+        let began_at = match scan.phase {
+            Phase::Open { since, .. } => Some(since),
+            Phase::Intended { .. } | Phase::Refused { .. } => None,
+        };
         let body = Finished {
-            began_at: None,
+            began_at,
             cooldown_step: 0,
             claim: self.claim.clone(),
             scan_id: scan_id.to_owned(),

@@ -95,6 +95,8 @@ pub(super) struct Local {
     pub(super) paused_until: Option<Timestamp>,
     /// Calls in a row that could not be sent, were refused for lack of authority, or are in doubt.
     pub(super) troubles: u32,
+    /// Caps whose trip is on its way.
+    pub(super) tripping: BTreeSet<Option<String>>,
     /// When to look for facts to carry.
     pub(super) next_carry: Option<Timestamp>,
     outstanding: HashMap<String, Outstanding>,

@@ -29,8 +29,16 @@ impl State {
             .filter(|cooldown| cooldown.until > now)
             .map(|cooldown| cooldown.offset);
         let slots = self.slots.iter().filter(|slot| after(slot.arrived_by, hour_window) > now).map(|slot| slot.offset);
-        let reached =
-            self.reached.iter().filter(|reached| after(reached.time, radius) > now).map(|reached| reached.offset);
+        let reached: Vec<i64> = self
+            .reached
+            .iter()
+            .filter(|reached| after(reached.time, radius) > now)
+            .map(|reached| reached.offset)
+            .collect();
+        let unfit = self.devices.values().filter_map(|device| device.unfit.as_ref());
+        let unfit = unfit.filter(|unfit| unfit.until > now).map(|unfit| unfit.offset);
+        let ended = self.devices.values().flat_map(|device| &device.ended);
+        let ended = ended.filter(|scan| scan.until > now).map(|scan| scan.offset);
         let scans = self.scans.values().map(|scan| scan.begun);
         let retries = self.devices.values().filter_map(|device| device.retry.as_ref()).map(|retry| retry.begun);
         let paused = self.paused_until.iter().filter(|(until, _)| *until > now).map(|(_, offset)| *offset);
@@ -39,12 +47,12 @@ impl State {
             .chain(retries)
             .chain(cooldowns)
             .chain(slots)
-            .chain(reached)
+            .chain(reached.iter().copied())
+            .chain(unfit)
+            .chain(ended)
             .chain(paused)
             .chain(self.remembered.iter().map(|remembered| remembered.offset))
-            .chain(self.orders.halted.map(|order| order.offset))
-            .chain(self.orders.tripped.values().chain(self.orders.rearmed.values()).map(|order| order.offset))
-            .chain(self.orders.silences.values().map(|(_, order)| order.offset))
+            .chain(self.orders.needed(&reached, now))
             .min()
             .unwrap_or(end);
         // A redelivered request that is read again without its first record would be taken for a new one.
@@ -97,6 +105,7 @@ impl State {
         while self.reached.front().is_some_and(|reached| after(reached.time, RADIUS_MEMORY) < clock) {
             self.reached.pop_front();
         }
+        self.orders.forget(clock);
     }
 
     /// Drops devices that have nothing to remember any more. Called by the owner now and then; it changes nothing that
@@ -109,7 +118,9 @@ impl State {
                 && device.scan.is_none()
                 && device.retry.is_none()
                 && past(&device.cooldown)
-                && past(&device.shadow_cooldown))
+                && past(&device.shadow_cooldown)
+                && device.unfit.as_ref().is_none_or(|unfit| unfit.until <= clock)
+                && device.ended.iter().all(|scan| scan.until <= clock))
         });
     }
 }

@@ -7,6 +7,7 @@
 mod answers;
 mod command;
 mod comment;
+mod covered;
 mod devices;
 mod endings;
 mod fold;
@@ -20,10 +21,14 @@ mod protection;
 mod quota;
 mod retry;
 mod settings;
+mod silences;
 mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trips;
+mod unfit;
+mod wildcard;
 
 use std::time::Duration;
 
@@ -33,17 +38,22 @@ use rand::rngs::StdRng;
 
 pub use command::{Call, Command, DeviceFacts, ReadReply, Refusal, Reply, ScanReply, SeenAction};
 pub use comment::marker_of;
+pub use covered::EndedScan;
 pub use fold::Applied;
-pub use orders::{Caps, Order, Orders};
+pub use orders::{Caps, End, Ended, Order, Orders};
 pub use protection::{ProtectedDevices, Protection, Protector};
 pub use quota::{ReadBudget, Remaining};
-pub use settings::{BlastRadiusSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings};
+pub use settings::{
+    BlastRadiusSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings, UnfitMemorySettings,
+};
+pub use silences::holds_back;
 pub use snapshot::Snapshot;
 pub use state::{
     Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Repeat, Request, Retry, Scan, Slot, State,
 };
+pub use unfit::Unfit;
 
-use crate::event::{EventBody, Mode, ScanEvent};
+use crate::event::{ControlAction, EventBody, Mode, ScanEvent};
 use local::Local;
 
 /// Most devices settled in one [`Scheduler::poll`], so that one poll stays short.
@@ -137,6 +147,12 @@ impl Scheduler {
                 self.local.negatives.remove(scan);
             }
         }
+        if let EventBody::Control(control) = &event.body
+            && event.body.claim() == Some(self.claim.as_str())
+            && let ControlAction::Tripped { rule_id, .. } = &control.control
+        {
+            self.local.tripping.remove(rule_id);
+        }
         if matches!(event.body, EventBody::Control(_) | EventBody::Carried(_)) || was_owner != self.is_owner() {
             self.local.wake_everything(&self.state);
         }
@@ -195,8 +211,7 @@ impl Scheduler {
         self.local.next_carry = Some(state::after(now, Duration::from_secs(60)));
         self.state.drop_idle_devices();
         let old = state::before(now, self.carry_after);
-        if self.state.orders.halted.is_some_and(|order| order.time < old) {
-            let fact = Carried::Halted { claim: self.claim.clone() };
+        for fact in self.orders_to_carry(old, now).into_iter().chain(self.unfit_to_carry(old, now)) {
             commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
         }
         let mut resting: Vec<_> = self

@@ -1,9 +1,9 @@
 //! Devices that are never scanned. Fails closed: what cannot be told counts as a question, not as a no.
 
-use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::wildcard::Wildcard;
 use crate::event::DeviceRef;
 
 /// Devices that are never scanned, whatever a rule says. Names and groups take the wildcards `*` and `?`; letter case
@@ -36,9 +36,9 @@ pub enum Protection {
 #[derive(Debug, Clone)]
 pub struct Protector {
     ids: Vec<String>,
-    names: Vec<(String, Regex)>,
+    names: Vec<Wildcard>,
     tags: Vec<String>,
-    groups: Vec<(String, Regex)>,
+    groups: Vec<Wildcard>,
 }
 
 impl ProtectedDevices {
@@ -70,9 +70,9 @@ impl Protector {
         let lower = |values: &[String]| values.iter().map(|value| value.trim().to_lowercase()).collect();
         Self {
             ids: lower(&devices.ids),
-            names: devices.names.iter().filter_map(|name| wildcard(name, true)).collect(),
+            names: devices.names.iter().filter_map(|name| Wildcard::for_name(name)).collect(),
             tags: lower(&devices.tags),
-            groups: devices.groups.iter().filter_map(|group| wildcard(group, false)).collect(),
+            groups: devices.groups.iter().filter_map(|group| Wildcard::new(group)).collect(),
         }
     }
 
@@ -83,14 +83,14 @@ impl Protector {
             return Protection::Protected("its id is on the protected list".to_owned());
         }
         if let Some(name) = &device.name
-            && let Some((pattern, _)) = self.names.iter().find(|(_, regex)| regex.is_match(name))
+            && let Some(pattern) = self.names.iter().find(|pattern| pattern.matches(name))
         {
-            return Protection::Protected(format!("its name matches the protected name `{pattern}`"));
+            return Protection::Protected(format!("its name matches the protected name `{}`", pattern.as_written()));
         }
         if let Some(group) = &device.group
-            && let Some((pattern, _)) = self.groups.iter().find(|(_, regex)| regex.is_match(group))
+            && let Some(pattern) = self.groups.iter().find(|pattern| pattern.matches(group))
         {
-            return Protection::Protected(format!("its group matches the protected group `{pattern}`"));
+            return Protection::Protected(format!("its group matches the protected group `{}`", pattern.as_written()));
         }
         if let Some(tags) = &device.tags
             && let Some(tag) = tags.iter().find(|tag| self.tags.contains(&tag.trim().to_lowercase()))
@@ -108,26 +108,6 @@ impl Protector {
         }
         Protection::Free
     }
-}
-
-/// A wildcard pattern as an anchored regular expression; `None` for the empty pattern, which validation refuses.
-fn wildcard(pattern: &str, short_name: bool) -> Option<(String, Regex)> {
-    let pattern = pattern.trim();
-    if pattern.is_empty() {
-        return None;
-    }
-    let body: String = pattern
-        .chars()
-        .map(|character| match character {
-            '*' => ".*".to_owned(),
-            '?' => ".".to_owned(),
-            other => regex::escape(&other.to_string()),
-        })
-        .collect();
-    // A short name protects `dc-01` and `dc-01.corp.contoso.com` alike.
-    let tail = if short_name && !pattern.contains('.') { r"(\..*)?" } else { "" };
-    let regex = RegexBuilder::new(&format!("^{body}{tail}$")).case_insensitive(true).dot_matches_new_line(true).build();
-    regex.ok().map(|regex| (pattern.to_owned(), regex))
 }
 
 #[cfg(test)]

@@ -62,6 +62,9 @@ pub struct Settings {
     pub protected: ProtectedDevices,
     /// Cap on distinct devices, all rules together.
     pub blast_radius: BlastRadiusSettings,
+    /// How long it is remembered that Defender does not know a device or cannot scan it. Requests for it fail meanwhile
+    /// without a call.
+    pub unfit_memory: UnfitMemorySettings,
     /// Longest comment sent, in characters. Default 400.
     pub comment_max_chars: usize,
     /// Whether the scan id ends the comment (`… [scan 7f3k2qab]`), by which a lost answer is found again. Default `true`.
@@ -139,6 +142,21 @@ pub struct BlastRadiusSettings {
     pub per: Duration,
 }
 
+/// How long it is remembered that a device cannot be scanned.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnfitMemorySettings {
+    /// After Defender said that it does not know the device (404, or a look-up). Default `1h`: a new device may be
+    /// onboarded at any time. `0s` remembers nothing.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub device_not_found: Duration,
+    /// After Defender said that the device's system or client cannot run the scan. Default `24h`. `0s` remembers nothing.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub unsupported_device: Duration,
+}
+
 /// What happens to a scan in doubt when machine actions cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -169,6 +187,7 @@ impl Default for Settings {
             ageing_points_per_hour: 10,
             protected: ProtectedDevices::default(),
             blast_radius: BlastRadiusSettings::default(),
+            unfit_memory: UnfitMemorySettings::default(),
             comment_max_chars: 400,
             comment_marker: true,
         }
@@ -212,6 +231,12 @@ impl Default for BlastRadiusSettings {
     }
 }
 
+impl Default for UnfitMemorySettings {
+    fn default() -> Self {
+        Self { device_not_found: Duration::from_secs(3600), unsupported_device: Duration::from_secs(24 * 3600) }
+    }
+}
+
 impl Settings {
     /// What is wrong with the values, each message naming the key and the mend.
     #[must_use]
@@ -248,11 +273,21 @@ impl Settings {
             "blast_radius.per is outside 1s to 24h",
         );
         check(self.blast_radius.devices >= 1, "blast_radius.devices is 0: nothing would ever be scanned");
+        let longest = Duration::from_secs(30 * 24 * 3600);
+        check(
+            self.unfit_memory.device_not_found <= longest,
+            "unfit_memory.device_not_found is longer than 30d; lower it",
+        );
+        check(
+            self.unfit_memory.unsupported_device <= longest,
+            "unfit_memory.unsupported_device is longer than 30d; lower it",
+        );
         wrong.extend(self.protected.validate().into_iter().map(|message| format!("scheduler.protected.{message}")));
         wrong
     }
 
-    /// The longest time for which a record of the ledger can matter, not counting cooldowns and age limits of rules:
+    /// The longest time for which a record of the ledger can matter, not counting cooldowns and age limits of rules, and
+    /// facts that are carried on:
     /// half of the topic's retention must not be shorter.
     #[must_use]
     pub fn longest_memory(&self) -> Duration {

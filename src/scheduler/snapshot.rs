@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub halted: bool,
     /// Records handed over and not read back.
     pub outstanding: usize,
+    /// Caps that are tripped: the rule, or `None` for the cap on all rules together.
+    pub tripped: Vec<Option<String>>,
 }
 
 impl Default for Snapshot {
@@ -52,6 +54,7 @@ impl Default for Snapshot {
             paused: false,
             halted: false,
             outstanding: 0,
+            tripped: Vec::new(),
         }
     }
 }
@@ -102,6 +105,7 @@ impl Scheduler {
             paused: self.is_paused(now),
             halted: self.is_halted(),
             outstanding: self.local.outstanding(),
+            tripped: self.state.orders.tripped.keys().cloned().collect(),
         }
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::covered::EndedScan;
 use super::orders::Orders;
+use super::unfit::Unfit;
 use crate::event::{Action, AlertRef, DeviceRef, FailedReason, Genesis, Mode, Requested, RuleLimit, ScanType};
 
 /// How long, in time of the log, ended requests and alert ids are remembered: a redelivered or repeated alert within
@@ -53,6 +55,10 @@ pub struct DeviceState {
     pub cooldown: Option<Cooldown>,
     /// The device would rest, had shadow requests been scanned.
     pub shadow_cooldown: Option<Cooldown>,
+    /// Defender does not know the device or cannot scan it.
+    pub unfit: Option<Unfit>,
+    /// Scans that ended a while ago, oldest first.
+    pub ended: Vec<EndedScan>,
 }
 
 /// A scan between two attempts.
@@ -140,6 +146,8 @@ pub enum Phase {
         reason: FailedReason,
         /// What happened.
         detail: Option<String>,
+        /// Defender does not know the device or cannot scan it: no call for it before.
+        unfit_until: Option<Timestamp>,
     },
     /// Accepted or joined: an action runs.
     Open {

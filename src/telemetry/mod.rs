@@ -13,8 +13,8 @@ mod throttle;
 pub use health::{Condition, Liveness, LoopState, Progress, Readiness};
 pub use http::{AdminState, serve};
 pub use metrics::{
-    ApiResult, BreakerState, Endpoint, Kind, Metric, Metrics, PriorityClass, QuotaWindow, RulesReload, ScanAttempt,
-    TABLE,
+    ALL_RULES, ApiResult, BreakerState, Endpoint, Kind, Metric, Metrics, PriorityClass, QuotaWindow, RulesReload,
+    ScanAttempt, TABLE,
 };
 pub use settings::{LogFormat, Settings};
 pub use throttle::Throttle;

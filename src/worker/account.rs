@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::event::{EventBody, Outcome, ScanEvent};
+use crate::event::{Control, ControlAction, EventBody, Outcome, ScanEvent};
 use crate::scheduler::{Phase, Snapshot, State};
-use crate::telemetry::{Metrics, PriorityClass, QuotaWindow, ScanAttempt};
+use crate::telemetry::{ALL_RULES, Metrics, PriorityClass, QuotaWindow, ScanAttempt};
 
 /// Counts what the owner of the ledger did. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -138,12 +138,39 @@ impl Accounts {
                     "A scan ended."
                 );
             }
+            EventBody::Control(body) => self.ordered(body),
             EventBody::Genesis(_)
             | EventBody::Claim(_)
-            | EventBody::Control(_)
             | EventBody::Carried(_)
             | EventBody::Requested(_)
             | EventBody::Intent(_) => {}
+        }
+    }
+
+    /// Says that a cap tripped or was re-armed. The fold voids a second trip of the same cap, so each is said once.
+    fn ordered(&self, control: &Control) {
+        match &control.control {
+            ControlAction::Tripped { rule_id, devices, per_seconds, .. } => {
+                self.metrics.set_blast_radius_tripped(rule_id.as_deref(), true);
+                tracing::warn!(
+                    rule = rule_id.as_deref().unwrap_or(ALL_RULES),
+                    devices,
+                    per_seconds,
+                    "A limit of devices is reached: the rule is in shadow until somebody re-arms it."
+                );
+            }
+            ControlAction::Rearmed { rule_id } => {
+                self.metrics.set_blast_radius_tripped(rule_id.as_deref(), false);
+                tracing::info!(
+                    rule = rule_id.as_deref().unwrap_or(ALL_RULES),
+                    author = control.author,
+                    "A limit of devices was re-armed and counts anew."
+                );
+            }
+            ControlAction::Halted
+            | ControlAction::Resumed
+            | ControlAction::SilenceSet { .. }
+            | ControlAction::SilenceEnded { .. } => {}
         }
     }
 
@@ -158,5 +185,64 @@ impl Accounts {
         self.metrics.set_quota_remaining(QuotaWindow::Hour, u64::from(snapshot.remaining.hour));
         self.metrics.set_alerts_open(whole(snapshot.open_requests), whole(snapshot.unaccounted));
         self.metrics.set_halted(snapshot.halted);
+        self.metrics.set_blast_radius(snapshot.tripped.iter().map(Option::as_deref));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().map_err(|_| io::ErrorKind::Other)?.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_trip_and_its_end_are_shown_and_said() {
+        let metrics = Metrics::new("contoso").expect("metrics");
+        metrics.set_rules("hash", ["rule-1"]);
+        let accounts = Accounts { metrics: metrics.clone(), longest_rule_window: Duration::ZERO };
+        let shown = |rule: &str, value: u8| {
+            let text = metrics.encode().expect("text");
+            text.contains(&format!("alert_responder_blast_radius_tripped{{rule=\"{rule}\"}} {value}\n"))
+        };
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for rule_id in [Some("rule-1".to_owned()), None] {
+                let label = rule_id.clone().unwrap_or_else(|| "all_rules".to_owned());
+                let claim = "c".to_owned();
+                let tripped = ControlAction::Tripped { claim, rule_id: rule_id.clone(), devices: 7, per_seconds: 3600 };
+                for (control, value) in [(tripped, 1), (ControlAction::Rearmed { rule_id }, 0)] {
+                    let body = Control { control, author: "jane".to_owned(), comment: None };
+                    let event = ScanEvent::new(Timestamp::UNIX_EPOCH, "contoso", body);
+                    accounts.record(&event, &Before::default(), Timestamp::UNIX_EPOCH);
+                    assert!(shown(&label, value), "{label} {value}");
+                }
+            }
+        });
+        let said = String::from_utf8(lines.0.lock().expect("lines").clone()).expect("text");
+        assert_eq!(said.matches("WARN").count(), 2, "{said}");
+        assert_eq!(said.matches("INFO").count(), 2, "{said}");
+        assert!(said.contains("rule=\"rule-1\"") && said.contains("rule=\"all_rules\""), "{said}");
+
+        accounts.show(&Snapshot { tripped: vec![Some("rule-1".to_owned())], ..Snapshot::default() });
+        assert!(shown("rule-1", 1) && shown("all_rules", 0));
+        accounts.show(&Snapshot::default());
+        assert!(shown("rule-1", 0), "a replica that owns nothing shows nothing");
     }
 }

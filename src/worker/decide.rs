@@ -150,6 +150,8 @@ impl Decider {
     ) -> ScanEvent {
         let body = Failed {
             device_unfit_until: None,
+            scan_type: None,
+            cooldown_until: None,
             claim: INTAKE_CLAIM.to_owned(),
             scan_id: None,
             request_ids: vec![self.request_id(record, index, &device.id)],

@@ -85,6 +85,8 @@ pub(super) struct Lane {
     pub(super) holds_from: Option<i64>,
     /// Offset of the record that pulled the kill switch.
     pub(super) halted: Option<i64>,
+    /// Offset of the latest order to go on.
+    resumed: Option<i64>,
     pub(super) requests: HashMap<Key, Request>,
     pub(super) scans: HashMap<Box<str>, Scan>,
     /// Intents that did not count: offset by scan and attempt.
@@ -134,6 +136,7 @@ impl Lane {
             assumed: None,
             holds_from: None,
             halted: None,
+            resumed: None,
             requests: HashMap::new(),
             scans: HashMap::new(),
             void_intents: HashMap::new(),
@@ -249,14 +252,19 @@ impl Lane {
             }
             EventBody::Control(control) => match control.control {
                 ControlAction::Halted => self.halted = self.halted.or(Some(place.offset)),
-                ControlAction::Resumed => self.halted = None,
+                ControlAction::Resumed => {
+                    self.halted = None;
+                    self.resumed = Some(place.offset);
+                }
                 ControlAction::Tripped { .. }
                 | ControlAction::Rearmed { .. }
                 | ControlAction::SilenceSet { .. }
                 | ControlAction::SilenceEnded { .. } => {}
             },
-            EventBody::Carried(Carried::Halted { claim }) => {
-                if self.counts_under(claim) {
+            EventBody::Carried(Carried::Halted { claim, order_offset }) => {
+                // An order given after the one that it carries says more.
+                let overruled = self.resumed.is_some_and(|resumed| order_offset.is_some_and(|order| order < resumed));
+                if self.counts_under(claim) && !overruled {
                     self.halted = self.halted.or(Some(place.offset));
                 }
             }

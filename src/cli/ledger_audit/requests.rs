@@ -205,6 +205,9 @@ impl Lane {
         if let Some(scan_id) = &body.scan_id {
             self.scan_failed(scan_id, body, place);
         }
+        if let (Some(scan_type), Some(until)) = (body.scan_type, body.cooldown_until) {
+            self.device(&body.device.id).rests(scan_type, until, place.offset);
+        }
         let scan = body.scan_id.as_deref();
         for id in &body.request_ids {
             self.end(id, &body.device, Outcome::Failed(body.reason), scan, place);

@@ -70,6 +70,7 @@ fn says(body: &EventBody) -> String {
                 crate::event::WithdrawReason::TooLate => "it could not leave in time",
                 crate::event::WithdrawReason::Protected => "the device is protected by now",
                 crate::event::WithdrawReason::TooOld => "the requests are too old by now",
+                crate::event::WithdrawReason::Silenced => "a silence holds a request back by now",
                 crate::event::WithdrawReason::Paused => "the API asked for a pause",
             };
             format!("attempt {} never left: {why} [scan {}]", body.attempt, body.scan_id)

@@ -36,7 +36,7 @@ fn after_a_failure_the_same_alert_may_ask_again() {
     let mut bench = Bench::new();
     bench.request("a", "1");
     bench.pass(5);
-    bench.answer_next(|_, _| refused(AttemptResult::UnsupportedDevice, None));
+    bench.answer_next(|_, _| refused(AttemptResult::Rejected, None));
     bench.request_with("b", "1", |asked| asked.alerts[0].id = "alert-a".to_owned());
     bench.pass(5);
     bench.next_scan();

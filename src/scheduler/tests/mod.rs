@@ -2,9 +2,15 @@
 
 mod answers;
 mod bench;
+mod carried;
+mod covered;
 mod doubt;
 mod guards;
+mod last_look;
 mod ownership;
 mod pace;
 mod replay;
+mod silences;
 mod simulation;
+mod trips;
+mod unfit;

@@ -71,6 +71,7 @@ impl Families {
             gauge.with_label_values::<&str>(&[]);
         }
         self.rebalances.with_label_values::<&str>(&[]);
+        self.blast_radius_tripped.with_label_values(&[super::ALL_RULES]);
         for result in RulesReload::ALL {
             self.rules_reload.with_label_values(&[result.as_str()]);
         }

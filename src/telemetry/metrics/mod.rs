@@ -26,6 +26,9 @@ pub use table::{Kind, Metric, TABLE};
 
 use super::TelemetryError;
 
+/// What stands for the limit of all rules together where a metric names a rule.
+pub const ALL_RULES: &str = "all_rules";
+
 /// All metrics of one worker. Cheap to clone; every clone counts into the same series.
 #[derive(Clone)]
 pub struct Metrics {
@@ -97,7 +100,7 @@ impl Metrics {
         families.rules_info.reset();
         families.rules_info.with_label_values(&[hash]).set(1.0);
         for gone in label_values(&families.blast_radius_tripped, "rule") {
-            if !rules.contains(gone.as_str()) {
+            if gone != ALL_RULES && !rules.contains(gone.as_str()) {
                 remove(families.blast_radius_tripped.remove_label_values(&[&gone]));
                 for mode in Mode::ALL {
                     remove(families.rule_matches.remove_label_values(&[gone.as_str(), mode.as_str()]));
@@ -122,9 +125,23 @@ impl Metrics {
         self.families.rule_matches.with_label_values(&[rule_id, mode.as_str()]).inc();
     }
 
-    /// A rule's limit of devices tripped, or was armed again.
-    pub fn set_blast_radius_tripped(&self, rule_id: &str, tripped: bool) {
-        self.families.blast_radius_tripped.with_label_values(&[rule_id]).set(f64::from(u8::from(tripped)));
+    /// A rule's limit of devices tripped, or was armed again; `None` is the limit of all rules together.
+    pub fn set_blast_radius_tripped(&self, rule_id: Option<&str>, tripped: bool) {
+        let rule = rule_id.unwrap_or(ALL_RULES);
+        self.families.blast_radius_tripped.with_label_values(&[rule]).set(f64::from(u8::from(tripped)));
+    }
+
+    /// Every limit of devices that is tripped; all others are not.
+    pub fn set_blast_radius<'r>(&self, tripped: impl IntoIterator<Item = Option<&'r str>>) {
+        let tripped: BTreeSet<&str> = tripped.into_iter().map(|rule| rule.unwrap_or(ALL_RULES)).collect();
+        for known in label_values(&self.families.blast_radius_tripped, "rule") {
+            if !tripped.contains(known.as_str()) {
+                self.families.blast_radius_tripped.with_label_values(&[known.as_str()]).set(0.0);
+            }
+        }
+        for rule in tripped {
+            self.families.blast_radius_tripped.with_label_values(&[rule]).set(1.0);
+        }
     }
 
     // --- Scans ---

@@ -96,7 +96,7 @@ metrics! {
     HALTED = "halted", Kind::Gauge, ["tenant"],
         "1 while the kill switch is on: requests wait, nothing is sent.";
     BLAST_RADIUS_TRIPPED = "blast_radius_tripped", Kind::Gauge, ["rule"],
-        "1 while a rule is held in shadow because it wanted to scan more devices than its limit allows.";
+        "1 while a rule is held in shadow because it wanted to scan more devices than its limit allows; `all_rules` is the limit of all rules together.";
     DEAD_LETTERS = "dead_letters_total", Kind::Counter, ["reason"],
         "Records that could not be decoded and went to the dead-letter topic.";
     CONSUMER_LAG = "consumer_lag", Kind::Gauge, ["topic", "partition"],

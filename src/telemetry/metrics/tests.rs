@@ -123,7 +123,7 @@ fn a_reload_keeps_the_counts_of_rules_that_stay_and_drops_those_that_go() {
     let metrics = metrics();
     metrics.set_rules("one", ["stays", "goes"]);
     metrics.rule_match("stays", Mode::Live);
-    metrics.set_blast_radius_tripped("stays", true);
+    metrics.set_blast_radius_tripped(Some("stays"), true);
     metrics.set_rules("two", ["stays", "comes"]);
     let series = series(&metrics);
     assert_eq!(series.get(r#"alert_responder_rule_matches_total{mode="live",rule="stays"}"#), Some(&1.0));
@@ -131,6 +131,25 @@ fn a_reload_keeps_the_counts_of_rules_that_stay_and_drops_those_that_go() {
     assert_eq!(series.get(r#"alert_responder_rule_matches_total{mode="shadow",rule="comes"}"#), Some(&0.0));
     assert_eq!(series.get(r#"alert_responder_rules_info{hash="two"}"#), Some(&1.0));
     assert!(!series.keys().any(|name| name.contains("goes") || name.contains("one")));
+}
+
+#[test]
+fn the_tripped_limits_are_those_that_were_named_last() {
+    let metrics = metrics();
+    metrics.set_rules("one", ["rule", "other"]);
+    let tripped = |metrics: &Metrics| {
+        let series = series(metrics);
+        ["rule", "other", "all_rules"]
+            .map(|rule| series.get(&format!(r#"alert_responder_blast_radius_tripped{{rule="{rule}"}}"#)).copied())
+    };
+    assert_eq!(tripped(&metrics), [Some(0.0); 3]);
+    metrics.set_blast_radius([Some("rule"), None]);
+    metrics.set_rules("two", ["rule", "other"]);
+    assert_eq!(tripped(&metrics), [Some(1.0), Some(0.0), Some(1.0)]);
+    metrics.set_blast_radius([Some("other")]);
+    assert_eq!(tripped(&metrics), [Some(0.0), Some(1.0), Some(0.0)]);
+    metrics.set_blast_radius([]);
+    assert_eq!(tripped(&metrics), [Some(0.0); 3]);
 }
 
 #[test]

@@ -227,6 +227,8 @@ impl Log {
     pub(super) fn failed(&mut self, scan: Option<&str>, ids: &[&str], reason: FailedReason) -> i64 {
         self.append(Failed {
             device_unfit_until: None,
+            scan_type: None,
+            cooldown_until: None,
             claim: self.claim.clone(),
             scan_id: scan.map(str::to_owned),
             request_ids: texts(ids),

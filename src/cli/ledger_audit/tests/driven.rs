@@ -46,7 +46,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let settings = Settings {
+        let mut settings = Settings {
             quota: QuotaSettings {
                 per_minute: 3,
                 per_hour: 20,
@@ -58,6 +58,8 @@ impl World {
             full_deadline: Duration::from_secs(1200),
             ..Settings::default()
         };
+        // Devices that were not found come back soon, or most of them would soon be left alone.
+        settings.unfit_memory.device_not_found = Duration::from_secs(30);
         let mut world = Self {
             random: StdRng::seed_from_u64(seed),
             settings,

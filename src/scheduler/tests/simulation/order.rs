@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::event::{EventBody, Mode};
 use super::input;
 use super::owner::Owner;
-use super::scheduler::Command;
+use super::scheduler::{Command, Request, State};
 
 /// Checks the intents among what one poll asked for; `on_the_way` are devices with records under way before it.
 pub(super) fn check(
@@ -53,17 +53,24 @@ pub(super) fn check(
 fn ready(world: &input::World, owner: &Owner, id: &str, clock: Timestamp) -> bool {
     let state = owner.scheduler.state();
     let Some(device) = state.devices.get(id) else { return false };
-    let live = device.queued.iter().filter_map(|id| state.requests.get(id)).filter(|r| r.asked.mode == Mode::Live);
+    let live = device.queued.iter().filter_map(|id| state.requests.get(id)).filter(|r| is_live(state, r));
     let first = live.map(|request| request.requested_at).min();
     let window = world.settings.merge_window;
     device.retry.is_some() || first.is_some_and(|first| first.saturating_add(window).is_ok_and(|due| due <= clock))
+}
+
+/// Whether neither the request nor a tripped cap is in the way of a call.
+fn is_live(state: &State, request: &Request) -> bool {
+    let tripped = |rule: Option<&str>| state.orders.is_tripped(rule);
+    let rules = &request.asked.rule_ids;
+    request.asked.mode == Mode::Live && !tripped(None) && rules.iter().any(|rule| !tripped(Some(rule)))
 }
 
 /// Priority with ageing, and whether it may use the reserve.
 fn standing(world: &input::World, owner: &Owner, id: &str, clock: Timestamp) -> (f64, bool) {
     let state = owner.scheduler.state();
     let queued = state.devices.get(id).map(|device| device.queued.iter().collect::<Vec<_>>()).unwrap_or_default();
-    let live = queued.iter().filter_map(|id| state.requests.get(*id)).filter(|r| r.asked.mode == Mode::Live);
+    let live = queued.iter().filter_map(|id| state.requests.get(*id)).filter(|r| is_live(state, r));
     let live: Vec<_> = live.collect();
     let priority = live.iter().map(|request| request.asked.priority).max().unwrap_or(0);
     let first = live.iter().map(|request| request.requested_at).min().unwrap_or(clock);

@@ -41,6 +41,8 @@ pub(super) struct Owner {
     pub(super) halted: bool,
     /// The kill switch of the log, as far as it has read.
     pub(super) halted_by_log: bool,
+    /// Offset of the last order to go on that it has read.
+    resumed: i64,
     /// What a 429 that it has seen demands.
     pub(super) paused_until: Option<Timestamp>,
     /// Records it appended and has not read back, with their devices.
@@ -71,6 +73,7 @@ impl Owner {
             last_land: now,
             halted: false,
             halted_by_log: false,
+            resumed: -1,
             paused_until: None,
             on_the_way: HashMap::new(),
         };
@@ -85,9 +88,17 @@ impl Owner {
     pub(super) fn read(&mut self, log: &[ScanEvent]) {
         while let Some(event) = log.get(self.position) {
             match &event.body {
-                EventBody::Control(control) => self.halted_by_log = control.control == ControlAction::Halted,
-                EventBody::Carried(Carried::Halted { claim })
-                    if self.scheduler.state().claim.as_deref() == Some(claim) =>
+                EventBody::Control(control) => match control.control {
+                    ControlAction::Halted => self.halted_by_log = true,
+                    ControlAction::Resumed => {
+                        self.halted_by_log = false;
+                        self.resumed = offset(self.position);
+                    }
+                    _ => {}
+                },
+                EventBody::Carried(Carried::Halted { claim, order_offset })
+                    if self.scheduler.state().claim.as_deref() == Some(claim)
+                        && order_offset.is_none_or(|order| order > self.resumed) =>
                 {
                     self.halted_by_log = true;
                 }
@@ -115,6 +126,7 @@ pub(super) fn difference(world: &input::World, now: Timestamp, whole: &State, pa
         let mut lines = vec![
             format!("claim {:?}", state.claim),
             format!("halted {}", state.orders.halted.is_some()),
+            format!("tripped {:?}", state.orders.tripped.keys()),
             format!("paused {:?}", state.paused_until.map(|(until, _)| until).filter(|until| *until > now)),
         ];
         lines.extend(state.requests.iter().map(|(id, request)| format!("request {id} {request:?}")));
@@ -127,6 +139,12 @@ pub(super) fn difference(world: &input::World, now: Timestamp, whole: &State, pa
             lines.push(format!("reached {} {} {:?}", reached.time, reached.device_id, reached.rule_ids));
         }
         for (id, device) in &state.devices {
+            if let Some(unfit) = device.unfit.as_ref().filter(|unfit| unfit.until > now) {
+                lines.push(format!("unfit {id} {} {}", unfit.reason, unfit.until));
+            }
+            for ended in device.ended.iter().filter(|ended| ended.until > now) {
+                lines.push(format!("ended {id} {ended:?}"));
+            }
             let rests = |rest: &Option<super::scheduler::Cooldown>| {
                 rest.as_ref().filter(|rest| rest.until > now).map(|rest| (rest.until, rest.scan_type))
             };

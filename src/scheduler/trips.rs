@@ -1,0 +1,143 @@
+//! The blast radius: caps on distinct devices, per rule and in total. A cap that would be passed trips, and its rule is in
+//! shadow until somebody re-arms it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Scheduler;
+use super::command::Command;
+use super::state::{Request, after};
+use crate::event::{Control, ControlAction, Mode, SuppressedReason};
+
+/// Who trips a cap, in the `control` record.
+const AUTHOR: &str = "alert-responder";
+
+/// A cap that one more device would pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reached {
+    /// The rule; `None` for the cap on all rules together.
+    rule_id: Option<String>,
+    devices: u32,
+    per: Duration,
+}
+
+impl Reached {
+    fn told(&self) -> String {
+        let per = self.per;
+        match &self.rule_id {
+            None => format!("{} devices in {per:?}, all rules together", self.devices),
+            Some(rule) => format!("rule {rule} allows {} devices in {per:?}", self.devices),
+        }
+    }
+}
+
+impl Scheduler {
+    /// Whether a request may press the button: it, the worker and at least one of its rules are live.
+    pub(super) fn acts_live(&self, request_id: &str) -> bool {
+        self.mode == Mode::Live
+            && self.state.requests.get(request_id).is_some_and(|request| self.mode_of(request) == Mode::Live)
+    }
+
+    /// The mode in which a request ends: its own, or shadow where a tripped cap holds every live rule of it.
+    pub(super) fn mode_of(&self, request: &Request) -> Mode {
+        let orders = &self.state.orders;
+        let tripped = !orders.tripped.is_empty()
+            && (orders.is_tripped(None) || self.wanted_by(request, |rule| !orders.is_tripped(Some(rule))).is_none());
+        if tripped { Mode::Shadow } else { request.asked.mode }
+    }
+
+    /// The first live rule of a request for which `holds`. A request that names no live rule counts as one that has one.
+    fn wanted_by<'a>(&self, request: &'a Request, holds: impl Fn(&str) -> bool) -> Option<&'a str> {
+        let asked = &request.asked;
+        let mut live = asked.rule_ids.iter().filter(|rule| !asked.terms.shadow_rule_ids.contains(rule)).peekable();
+        if live.peek().is_none() {
+            return Some("");
+        }
+        live.map(String::as_str).find(|rule| holds(rule))
+    }
+
+    /// Caps that a scan of the device for these requests would pass.
+    fn caps_reached(&self, device_id: &str, requests: &[String], now: Timestamp) -> Vec<Reached> {
+        let total = &self.settings.blast_radius;
+        let total = Reached { rule_id: None, devices: total.devices, per: total.per };
+        let limits = self.state.limits_of(requests).into_iter().map(|limit| Reached {
+            rule_id: Some(limit.rule_id),
+            devices: limit.devices,
+            per: Duration::from_secs(limit.per_seconds),
+        });
+        let tripped = |cap: &Reached| self.state.orders.is_tripped(cap.rule_id.as_deref());
+        std::iter::once(total).chain(limits).filter(|cap| !tripped(cap) && self.passes(device_id, cap, now)).collect()
+    }
+
+    /// Whether one more distinct device would pass a cap.
+    fn passes(&self, device_id: &str, cap: &Reached, now: Timestamp) -> bool {
+        let rule = cap.rule_id.as_deref();
+        let begin = self.state.orders.rearmed.get(&cap.rule_id).map_or(i64::MIN, |order| order.offset);
+        let mut devices: Vec<&str> = self
+            .state
+            .reached
+            .iter()
+            .rev()
+            .take_while(|reached| reached.offset > begin && after(reached.time, cap.per) > now)
+            .filter(|reached| rule.is_none_or(|rule| reached.rule_ids.iter().any(|id| id == rule)))
+            .map(|reached| reached.device_id.as_str())
+            .chain(self.local.pending_devices(rule))
+            .collect();
+        devices.sort_unstable();
+        devices.dedup();
+        !devices.contains(&device_id) && devices.len() >= usize::try_from(cap.devices).unwrap_or(usize::MAX)
+    }
+
+    /// Trips the caps that the scan would pass, and ends the requests that no other live rule asks for. `None` when some
+    /// ended and the rest must wait for that record; else the rules for which the scan is not made.
+    pub(super) fn within_blast_radius(
+        &mut self,
+        device_id: &str,
+        requests: &[String],
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) -> Option<Vec<String>> {
+        let reached = self.caps_reached(device_id, requests, now);
+        for cap in &reached {
+            self.trip(cap, now, commands);
+        }
+        let orders = &self.state.orders;
+        let is_reached = |rule: Option<&str>| reached.iter().find(|cap| cap.rule_id.as_deref() == rule);
+        let held: Vec<String> = requests
+            .iter()
+            .filter(|id| {
+                is_reached(None).is_some()
+                    || self.state.requests.get(*id).is_some_and(|request| {
+                        let free = |rule: &str| is_reached(Some(rule)).is_none() && !orders.is_tripped(Some(rule));
+                        self.wanted_by(request, free).is_none()
+                    })
+            })
+            .cloned()
+            .collect();
+        if held.is_empty() {
+            let mut out: Vec<String> = reached.into_iter().filter_map(|cap| cap.rule_id).collect();
+            out.extend(orders.tripped.keys().flatten().cloned());
+            return Some(out);
+        }
+        let detail = is_reached(None).or(reached.first()).map(Reached::told);
+        let reason = SuppressedReason::BlastRadius;
+        self.end_suppressed(device_id, held, reason, Mode::Live, detail, now, commands);
+        None
+    }
+
+    /// Appends the trip of a cap, once.
+    fn trip(&mut self, cap: &Reached, now: Timestamp, commands: &mut Vec<Command>) {
+        if !self.local.tripping.insert(cap.rule_id.clone()) {
+            return;
+        }
+        let control = ControlAction::Tripped {
+            claim: self.claim.clone(),
+            rule_id: cap.rule_id.clone(),
+            devices: cap.devices,
+            per_seconds: cap.per.as_secs(),
+        };
+        let body = Control { control, author: AUTHOR.to_owned(), comment: Some(cap.told()) };
+        commands.push(Command::Append { time: now, body: Box::new(body.into()) });
+    }
+}
