@@ -129,7 +129,7 @@ async fn no_answer_in_time_leaves_doubt() {
     let (authority, api) = (Raw::start(Until::Answer(TOKEN)).await, Raw::start(Until::Never).await);
     let settings = Settings { call_timeout: Duration::from_millis(80), ..settings(&authority.url, &api.url) };
     let answer = Client::new(&settings).unwrap().run_antivirus_scan(request()).await;
-    assert!(matches!(&answer, ScanAnswer::InDoubt { detail } if detail.contains("within")), "{answer:?}");
+    assert!(matches!(&answer, ScanAnswer::InDoubt { detail, .. } if detail.contains("within")), "{answer:?}");
     assert_eq!(api.received().len(), 1);
 }
 

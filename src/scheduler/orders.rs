@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::state::{Cooldown, State};
+use super::state::{Cooldown, Row, State};
 use crate::event::{Carried, ControlAction, Silence};
 
 /// Caps, by rule; `None` is the cap on all rules together.
@@ -66,13 +66,21 @@ impl State {
                 }
                 still
             }
-            Carried::Cooldown { claim, device, cooldown_until, scan_type, .. } => {
+            Carried::Cooldown {
+                claim,
+                device,
+                cooldown_until,
+                scan_type,
+                cooldown_step,
+                cooldown_grows_until,
+            } => {
                 let device = self.devices.entry(device.id.clone()).or_default();
                 // A scan that was accepted meanwhile rests the device for longer.
                 let longer = device.cooldown.as_ref().is_some_and(|rest| rest.until > *cooldown_until);
                 let still = self.claim.as_deref() == Some(claim) && !longer;
                 if still {
                     device.cooldown = Some(Cooldown { until: *cooldown_until, scan_type: *scan_type, offset, time });
+                    device.row = cooldown_grows_until.map(|until| Row { step: *cooldown_step, until, offset, time });
                 }
                 still
             }
