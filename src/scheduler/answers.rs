@@ -299,8 +299,8 @@ impl Scheduler {
         commands: &mut Vec<Command>,
     ) {
         // What was lost while the API as a whole did not work is not this scan's fault.
-        let spared = !self.local.breaker.is_closed()
-            || self.local.of_outage.contains(&(scan_id.to_owned(), scan.attempt));
+        let spared =
+            !self.local.breaker.is_closed() || self.local.of_outage.contains(&(scan_id.to_owned(), scan.attempt));
         let counted = scan.counted.saturating_add(1);
         let failed =
             AttemptFailed { counts: !spared, ..self.failure(scan_id, scan, AttemptResult::NotAccepted, arrived_by) };

@@ -42,10 +42,13 @@ pub use fold::Applied;
 pub use orders::{Caps, Order, Orders};
 pub use protection::{ProtectedDevices, Protection, Protector};
 pub use quota::{ReadBudget, Remaining};
-pub use settings::{BlastRadiusSettings, BreakerSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings};
+pub use settings::{
+    BlastRadiusSettings, BreakerSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings,
+};
 pub use snapshot::Snapshot;
 pub use state::{
-    Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Repeat, Request, Retry, Row, Scan, Slot, State,
+    Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Repeat, Request, Retry, Row, Scan, Slot,
+    State,
 };
 
 use crate::event::{EventBody, Mode, ScanEvent};

@@ -66,14 +66,7 @@ impl State {
                 }
                 still
             }
-            Carried::Cooldown {
-                claim,
-                device,
-                cooldown_until,
-                scan_type,
-                cooldown_step,
-                cooldown_grows_until,
-            } => {
+            Carried::Cooldown { claim, device, cooldown_until, scan_type, cooldown_step, cooldown_grows_until } => {
                 let device = self.devices.entry(device.id.clone()).or_default();
                 // A scan that was accepted meanwhile rests the device for longer.
                 let longer = device.cooldown.as_ref().is_some_and(|rest| rest.until > *cooldown_until);

@@ -152,7 +152,9 @@ impl Accounts {
         self.metrics.set_breaker(shown(state));
         match state {
             BreakerState::Open => {
-                tracing::error!("The Defender API as a whole does not work: no call begins for a while; requests wait.");
+                tracing::error!(
+                    "The Defender API as a whole does not work: no call begins for a while; requests wait."
+                );
             }
             BreakerState::HalfOpen => tracing::info!("One call finds out whether the Defender API works again."),
             BreakerState::Closed => tracing::info!("The Defender API works again; calls flow."),

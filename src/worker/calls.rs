@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::defender::{
-    Client, DefenderError, LeaveBy, MachineAction, NotSent, Refusal as Refused, ScanAnswer, ScanRequest,
-    TokenAnswer,
+    Client, DefenderError, LeaveBy, MachineAction, NotSent, Refusal as Refused, ScanAnswer, ScanRequest, TokenAnswer,
 };
 use crate::event::{AttemptResult, ScanType};
 use crate::scheduler::{Call, DeviceFacts, ReadReply, Refusal, Reply, ScanReply, SeenAction};
@@ -24,9 +23,7 @@ impl Caller {
     /// Makes one call; `None` for one whose answer nobody waits for.
     pub(crate) async fn call(&self, call: Call) -> Option<Reply> {
         let reply = self.make(call).await;
-        for request in self.client.take_token_requests() {
-            self.metrics.api_request(Endpoint::Token, token_result(request.answer), request.took);
-        }
+        count_tokens(&self.client, &self.metrics);
         reply
     }
 
@@ -76,6 +73,13 @@ impl Caller {
                 None
             }
         }
+    }
+}
+
+/// Counts the requests for a token that were made lately.
+pub(crate) fn count_tokens(client: &Client, metrics: &Metrics) {
+    for request in client.take_token_requests() {
+        metrics.api_request(Endpoint::Token, token_result(request.answer), request.took);
     }
 }
 

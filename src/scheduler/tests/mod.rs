@@ -2,7 +2,11 @@
 
 mod answers;
 mod bench;
+mod breaker;
+mod counts;
 mod doubt;
+mod estimate;
+mod growth;
 mod guards;
 mod ownership;
 mod pace;
