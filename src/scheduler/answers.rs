@@ -120,26 +120,6 @@ impl Scheduler {
         self.local.paused_until = self.local.paused_until.max(until);
     }
 
-    /// A call met trouble that may be the API's as a whole.
-    pub(super) fn trouble(&mut self, call: &Probe, wait: Option<Duration>, now: Timestamp) {
-        self.local.breaker.trouble(call, now, wait, &self.settings.breaker, &mut self.random);
-        if !self.local.breaker.is_closed() {
-            let in_doubt = self.local.calls.iter().filter(|(_, state)| **state == CallState::InDoubt);
-            self.local.of_outage.extend(in_doubt.map(|(call, _)| call.clone()));
-        }
-    }
-
-    /// A failure that is not its scan's: tried again after a wait of its own, or when the API as a whole may work again.
-    /// The record tells the next owner so.
-    fn when_it_works(&mut self, attempt: u32, failed: AttemptFailed, now: Timestamp) -> AttemptFailed {
-        let retry = &self.settings.retry;
-        let wait = full_jitter(&mut self.random, retry.first, retry.longest, attempt);
-        match self.local.breaker.open_until(now) {
-            Some(until) => AttemptFailed { retry_at: Some(until), lane_paused_until: Some(until), ..failed },
-            None => AttemptFailed { retry_at: Some(after(now, wait)), ..failed },
-        }
-    }
-
     /// A 2xx with an action: a new one of ours, or one that was already running.
     fn action_came_back(
         &mut self,

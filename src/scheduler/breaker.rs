@@ -13,9 +13,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::Rng;
 
-use super::retry::half_jitter;
+use super::Scheduler;
+use super::local::CallState;
+use super::retry::{full_jitter, half_jitter};
 use super::settings::BreakerSettings;
 use super::state::after;
+use crate::event::AttemptFailed;
 
 /// Longest wait that is taken from the API's own word.
 const LONGEST_WORD: Duration = Duration::from_secs(3600);
@@ -189,5 +192,27 @@ impl Breaker {
         let failed = self.latest.iter().filter(|(_, trouble)| *trouble).count();
         let percent = usize::try_from(settings.window_percent).unwrap_or(100);
         calls >= usize::try_from(settings.window_calls).unwrap_or(usize::MAX) && failed * 100 >= calls * percent
+    }
+}
+
+impl Scheduler {
+    /// A call met trouble that may be the API's as a whole.
+    pub(super) fn trouble(&mut self, call: &Probe, wait: Option<Duration>, now: Timestamp) {
+        self.local.breaker.trouble(call, now, wait, &self.settings.breaker, &mut self.random);
+        if !self.local.breaker.is_closed() {
+            let in_doubt = self.local.calls.iter().filter(|(_, state)| **state == CallState::InDoubt);
+            self.local.of_outage.extend(in_doubt.map(|(call, _)| call.clone()));
+        }
+    }
+
+    /// A failure that is not its scan's: tried again after a wait of its own, or when the API as a whole may work again.
+    /// The record tells the next owner so.
+    pub(super) fn when_it_works(&mut self, attempt: u32, failed: AttemptFailed, now: Timestamp) -> AttemptFailed {
+        let retry = &self.settings.retry;
+        let wait = full_jitter(&mut self.random, retry.first, retry.longest, attempt);
+        match self.local.breaker.open_until(now) {
+            Some(until) => AttemptFailed { retry_at: Some(until), lane_paused_until: Some(until), ..failed },
+            None => AttemptFailed { retry_at: Some(after(now, wait)), ..failed },
+        }
     }
 }

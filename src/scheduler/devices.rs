@@ -53,7 +53,7 @@ impl Scheduler {
             let Some(request) = self.state.requests.get(id) else { continue };
             let Some((reason, detail)) = self.held_back_by(device_id, id, request, now) else { continue };
             let mode = request.asked.mode;
-            match held.iter_mut().find(|(one, why, other, _)| (*one, &*why, *other) == (reason, &detail, mode)) {
+            match held.iter_mut().find(|(one, why, other, _)| *one == reason && *why == detail && *other == mode) {
                 Some((.., ids)) => ids.push(id.clone()),
                 None => held.push((reason, detail, mode, vec![id.clone()])),
             }
