@@ -47,6 +47,8 @@ pub enum ScanAnswer {
     InDoubt {
         /// What happened.
         detail: String,
+        /// `Retry-After`, where an answer gave one, as a 503 may; never more than an hour.
+        retry_after: Option<Duration>,
     },
 }
 
@@ -148,7 +150,7 @@ impl ScanAnswer {
 
     /// Reads the answer to a request for `machine_id`.
     pub(super) fn read(answer: &Answer, machine_id: &str) -> Self {
-        let doubt = |why: String| Self::InDoubt { detail: why };
+        let doubt = |why: String| Self::InDoubt { detail: why, retry_after: answer.retry_after };
         match answer.status {
             200..=299 => match accepted(&answer.body, machine_id) {
                 Ok(action) => Self::Accepted { action },

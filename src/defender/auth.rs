@@ -19,6 +19,8 @@ use super::text::{clean, excerpt};
 const TOKEN_ANSWER_LIMIT: usize = 256 * 1024;
 /// The longest head start of a renewal.
 const RENEW_EARLY: Duration = Duration::from_secs(300);
+/// Most requests kept for whoever measures; they are rare.
+const MOST_UNMEASURED: usize = 64;
 /// After a failed early renewal the token in hand is used for that long before the next try.
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
@@ -44,6 +46,28 @@ impl fmt::Debug for Token {
     }
 }
 
+/// One request for a token that was really made, for whoever measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it.
+    pub answer: TokenAnswer,
+}
+
+/// What came of a request for a token, as far as HTTP is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenAnswer {
+    /// An answer with this status.
+    Status(u16),
+    /// No connection.
+    Unreachable,
+    /// No answer in time.
+    TimedOut,
+    /// Cut off in the middle.
+    BrokenOff,
+}
+
 type Pending = Shared<BoxFuture<'static, Result<Token, DefenderError>>>;
 
 #[derive(Debug, Default)]
@@ -51,6 +75,8 @@ struct State {
     token: Option<Token>,
     pending: Option<Pending>,
     requests: u64,
+    /// Requests that nobody has measured yet.
+    made: Vec<TokenRequest>,
 }
 
 /// Where tokens come from. However many ask at once, one request is under way, and all of them get its answer.
@@ -135,6 +161,18 @@ impl TokenSource {
         }
     }
 
+    fn measured(&self, request: TokenRequest) {
+        let mut state = self.state();
+        if state.made.len() < MOST_UNMEASURED {
+            state.made.push(request);
+        }
+    }
+
+    /// Requests that were made since this was asked last.
+    pub(super) fn take_made(&self) -> Vec<TokenRequest> {
+        std::mem::take(&mut self.state().made)
+    }
+
     async fn request(&self, number: u64) -> Result<Token, DefenderError> {
         let secret = self.settings.read_secret()?;
         let form = [
@@ -145,16 +183,22 @@ impl TokenSource {
         ];
         // Taken before the request, so that the token is never thought younger than it is.
         let begun = boot_time();
-        let response = self
-            .http
-            .post(&self.url)
-            .form(&form)
-            .send()
-            .await
-            .map_err(|error| DefenderError::TokenUnavailable(http::describe(&error)))?;
-        let answer = http::read(response, TOKEN_ANSWER_LIMIT)
-            .await
-            .map_err(|error| DefenderError::TokenUnavailable(error.to_string()))?;
+        let sent = self.http.post(&self.url).form(&form).send().await;
+        let (answer, told) = match sent {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                (http::read(response, TOKEN_ANSWER_LIMIT).await.map_err(|error| error.to_string()), Ok(status))
+            }
+            Err(error) => (Err(http::describe(&error)), Err(error)),
+        };
+        let answered = match (&answer, told) {
+            (Ok(_), Ok(status)) => TokenAnswer::Status(status),
+            (_, Err(error)) if error.is_timeout() => TokenAnswer::TimedOut,
+            (_, Err(error)) if http::never_connected(&error) => TokenAnswer::Unreachable,
+            _ => TokenAnswer::BrokenOff,
+        };
+        self.measured(TokenRequest { took: boot_time().saturating_sub(begun), answer: answered });
+        let answer = answer.map_err(DefenderError::TokenUnavailable)?;
         if answer.status != 200 {
             return Err(refused(answer.status, &answer.body, secret.expose_secret()));
         }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::action::{MachineAction, RUN_ANTIVIRUS_SCAN};
 use super::answer::{NotSent, Refusal, ScanAnswer};
-use super::auth::{Token, TokenSource};
+use super::auth::{Token, TokenRequest, TokenSource};
 use super::error::DefenderError;
 use super::gate::{Gate, LeaveBy};
 use super::http::{self, Answer};
@@ -96,6 +96,12 @@ impl Client {
         Roles::from_token(self.tokens.token().await?.expose())
     }
 
+    /// Requests for a token that were made since this was asked last, by any clone: for whoever measures them.
+    #[must_use]
+    pub fn take_token_requests(&self) -> Vec<TokenRequest> {
+        self.tokens.take_made()
+    }
+
     /// Asks for a scan: at most one request is written, whatever happens, and none after `must_leave_by`.
     ///
     /// The token is fetched before that moment is checked. The whole call, token included, takes at most `call_timeout`.
@@ -129,7 +135,7 @@ impl Client {
         };
         let answer = match timeout_at(deadline, exchange).await {
             Ok(Ok(Ok(answer))) => answer,
-            Ok(Ok(Err(error))) => return ScanAnswer::InDoubt { detail: error.to_string() },
+            Ok(Ok(Err(error))) => return ScanAnswer::InDoubt { detail: error.to_string(), retry_after: None },
             Ok(Err(error)) => {
                 let nothing_left = gate.close();
                 if gate.was_late() {
@@ -140,7 +146,7 @@ impl Client {
                 return if nothing_left && http::never_connected(&error) {
                     ScanAnswer::NotSent { detail, cause: NotSent::Unreachable }
                 } else {
-                    ScanAnswer::InDoubt { detail }
+                    ScanAnswer::InDoubt { detail, retry_after: None }
                 };
             }
             Err(_) => {
@@ -149,7 +155,7 @@ impl Client {
                 return if gate.close() {
                     ScanAnswer::NotSent { detail, cause: NotSent::Unreachable }
                 } else {
-                    ScanAnswer::InDoubt { detail }
+                    ScanAnswer::InDoubt { detail, retry_after: None }
                 };
             }
         };

@@ -24,6 +24,7 @@ mod tests;
 
 pub use action::{ActionStatus, MachineAction, RUN_ANTIVIRUS_SCAN};
 pub use answer::{NotSent, Refusal, ScanAnswer};
+pub use auth::{TokenAnswer, TokenRequest};
 pub use client::{Client, ScanRequest};
 pub use error::{ApiError, DefenderError};
 pub use gate::LeaveBy;

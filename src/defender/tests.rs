@@ -104,6 +104,42 @@ fn request() -> ScanRequest<'static> {
 }
 
 #[tokio::test]
+async fn each_request_for_a_token_is_told_once_with_what_came_of_it() {
+    for (until, answer) in [
+        (Until::Answer(TOKEN), TokenAnswer::Status(200)),
+        (Until::Answer("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"), TokenAnswer::Status(503)),
+        (Until::Body, TokenAnswer::BrokenOff),
+        (Until::Never, TokenAnswer::TimedOut),
+    ] {
+        let authority = Raw::start(until).await;
+        let settings =
+            Settings { token_timeout: Duration::from_millis(300), ..settings(&authority.url, "http://127.0.0.1:9") };
+        let client = Client::new(&settings).unwrap();
+        assert_eq!(client.roles().await.is_ok(), answer == TokenAnswer::Status(200));
+        let made = client.clone().take_token_requests();
+        assert_eq!(made.iter().map(|request| request.answer).collect::<Vec<_>>(), [answer], "{until:?}");
+        assert!(made[0].took > Duration::ZERO);
+        assert!(client.take_token_requests().is_empty(), "told once");
+    }
+    let nobody = Client::new(&settings("http://127.0.0.1:9", "http://127.0.0.1:9")).unwrap();
+    assert!(nobody.roles().await.is_err());
+    assert_eq!(nobody.take_token_requests()[0].answer, TokenAnswer::Unreachable);
+}
+
+#[tokio::test]
+async fn a_503_tells_how_long_to_wait() {
+    let authority = Raw::start(Until::Answer(TOKEN)).await;
+    let busy = "HTTP/1.1 503 Busy\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n";
+    let api = Raw::start(Until::Answer(busy)).await;
+    let client = Client::new(&settings(&authority.url, &api.url)).unwrap();
+    let answer = client.run_antivirus_scan(request()).await;
+    assert!(
+        matches!(&answer, ScanAnswer::InDoubt { retry_after: Some(wait), .. } if wait.as_secs() == 120),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_connection_that_dies_leaves_doubt_and_no_second_request() {
     let authority = Raw::start(Until::Answer(TOKEN)).await;
     for until in [
@@ -129,7 +165,7 @@ async fn no_answer_in_time_leaves_doubt() {
     let (authority, api) = (Raw::start(Until::Answer(TOKEN)).await, Raw::start(Until::Never).await);
     let settings = Settings { call_timeout: Duration::from_millis(80), ..settings(&authority.url, &api.url) };
     let answer = Client::new(&settings).unwrap().run_antivirus_scan(request()).await;
-    assert!(matches!(&answer, ScanAnswer::InDoubt { detail } if detail.contains("within")), "{answer:?}");
+    assert!(matches!(&answer, ScanAnswer::InDoubt { detail, .. } if detail.contains("within")), "{answer:?}");
     assert_eq!(api.received().len(), 1);
 }
 

@@ -164,6 +164,10 @@ pub struct Intent {
     /// How often in a row the rest of this device has grown; 0 at first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cooldown_step: u32,
+    /// A scan that begins within so many seconds of the end of the rest makes the next rest grow; absent where it does
+    /// not grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_grows_for_seconds: Option<u64>,
     /// Device caps of the rules concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<RuleLimit>,
@@ -343,6 +347,9 @@ pub struct Accepted {
     /// How often in a row the rest of this device has grown; 0 at first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cooldown_step: u32,
+    /// A scan that begins before this moment makes the next rest grow; absent where it does not grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_grows_until: Option<Timestamp>,
 }
 
 /// Requests are covered by a scan that was already running: ours (`scan_id` of that scan), or somebody else's.
@@ -517,6 +524,9 @@ pub struct Finished {
     /// How often in a row the rest of this device has grown; 0 at first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cooldown_step: u32,
+    /// A scan that begins before this moment makes the next rest grow; absent where it does not grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_grows_until: Option<Timestamp>,
     /// When the scan began, as far as we know: an alert raised between then and the end is covered by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<Timestamp>,

@@ -85,6 +85,9 @@ pub enum Carried {
         /// How often in a row the rest has grown.
         #[serde(default, skip_serializing_if = "super::body::is_zero")]
         cooldown_step: u32,
+        /// A scan that begins before this moment makes the next rest grow; absent where it does not grow.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cooldown_grows_until: Option<Timestamp>,
     },
     /// A cap is tripped.
     Tripped {

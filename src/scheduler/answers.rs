@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::breaker::Probe;
 use super::command::{Command, ReadReply, Refusal, Reply, ScanReply, SeenAction};
+use super::growth::grows_until;
 use super::local::{CallState, Timer};
 use super::retry::{ceiling, full_jitter};
 use super::settings::InDoubtPolicy;
@@ -30,6 +32,7 @@ impl Scheduler {
                 self.local.list_in_flight = false;
                 match answer {
                     ReadReply::Complete(actions) => {
+                        self.local.list_failures = 0;
                         if self.is_owner() {
                             self.read_list(created_since, started_at, &actions, now, &mut commands);
                         }
@@ -39,9 +42,12 @@ impl Scheduler {
                         self.local.read_again_at = Some(after(now, READ_PERMISSION_MEMORY));
                         self.local.wake_everything(&self.state);
                     }
-                    // A failed list is not a negative; the next is tried after the usual interval.
+                    // A failed list is not a negative; the next is tried after the usual interval, then ever more seldom.
                     ReadReply::Failed => {
-                        self.local.next_list_check = Some(after(now, self.settings.follow_interval));
+                        self.local.list_failures = self.local.list_failures.saturating_add(1);
+                        let first = self.settings.follow_interval;
+                        let wait = ceiling(first, self.settings.retry.longest.max(first), self.local.list_failures);
+                        self.local.next_list_check = Some(after(now, wait));
                     }
                 }
             }
@@ -60,8 +66,10 @@ impl Scheduler {
     ) {
         let key = (scan_id.to_owned(), attempt);
         let awaited = self.state.scans.get(scan_id).cloned().filter(|scan| scan.attempt == attempt);
+        let call = Probe::Scan(scan_id.to_owned(), attempt);
         let Some(scan) = awaited.filter(|scan| matches!(scan.phase, Phase::Intended { .. })) else {
             self.local.calls.remove(&key);
+            self.local.breaker.dropped(&call);
             return;
         };
         // What came of a call is a fact, worth its record even when the partition has moved on: it spares the next owner
@@ -69,11 +77,11 @@ impl Scheduler {
         self.local.calls.insert(key.clone(), CallState::Answered);
         match answer {
             ScanReply::Action(action) => {
-                self.local.troubles = 0;
+                self.local.breaker.health(&call, now, &self.settings.breaker);
                 self.action_came_back(scan_id, &scan, &action, now, commands);
             }
             ScanReply::AlreadyRunning => {
-                self.local.troubles = 0;
+                self.local.breaker.health(&call, now, &self.settings.breaker);
                 if self.local.may_not_read {
                     self.running_unseen(scan_id, &scan, now, commands);
                 } else {
@@ -83,23 +91,22 @@ impl Scheduler {
             }
             ScanReply::Refused(refusal) => self.refused(scan_id, &scan, refusal, now, commands),
             ScanReply::NotSent { too_late, detail } => {
-                let wait = if too_late { Duration::ZERO } else { self.trouble() };
                 let failed = self.failure(scan_id, &scan, AttemptResult::NotSent, now);
-                let failed = AttemptFailed {
-                    detail: Some(detail),
-                    retry_at: Some(after(now, wait)),
-                    lane_paused_until: (!too_late).then(|| after(now, wait)),
-                    ..failed
+                let failed = AttemptFailed { detail: Some(detail), retry_at: Some(now), ..failed };
+                let failed = if too_late {
+                    self.local.breaker.dropped(&call);
+                    failed
+                } else {
+                    self.trouble(&call, None, now);
+                    self.when_it_works(attempt, failed, now)
                 };
-                self.pause_locally(failed.lane_paused_until);
                 self.append(now, &scan.device.id, failed.into(), commands);
             }
-            ScanReply::InDoubt { .. } => {
+            ScanReply::InDoubt { retry_after, .. } => {
                 self.local.calls.insert(key, CallState::InDoubt);
                 // While the API fails as a whole, each further call would only add to the doubt.
-                let wait = self.trouble();
-                if self.local.troubles >= 2 {
-                    self.pause_locally(Some(after(now, wait)));
+                if self.local.breaker.is_news(scan_id) {
+                    self.trouble(&call, retry_after, now);
                 }
                 if let Phase::Intended { resolve_after, .. } = scan.phase {
                     self.local.timers.insert((resolve_after, Timer::Scan(scan_id.to_owned())));
@@ -111,12 +118,6 @@ impl Scheduler {
     /// A pause binds at once, not only when its record is read back.
     fn pause_locally(&mut self, until: Option<Timestamp>) {
         self.local.paused_until = self.local.paused_until.max(until);
-    }
-
-    /// One more trouble of the lane as a whole, and how long to wait for it.
-    fn trouble(&mut self) -> Duration {
-        self.local.troubles = self.local.troubles.saturating_add(1);
-        full_jitter(&mut self.random, self.settings.retry.first, self.settings.retry.longest, self.local.troubles)
     }
 
     /// A 2xx with an action: a new one of ours, or one that was already running.
@@ -155,7 +156,8 @@ impl Scheduler {
         commands: &mut Vec<Command>,
     ) {
         let body = Accepted {
-            cooldown_step: 0,
+            cooldown_step: scan.cooldown_step,
+            cooldown_grows_until: grows_until(after(now, scan.cooldown), scan.cooldown_grows_for),
             claim: self.claim.clone(),
             scan_id: scan_id.to_owned(),
             attempt: scan.attempt,
@@ -276,11 +278,14 @@ impl Scheduler {
         now: Timestamp,
         commands: &mut Vec<Command>,
     ) {
+        // What was lost while the API as a whole did not work is not this scan's fault.
+        let spared =
+            !self.local.breaker.is_closed() || self.local.of_outage.contains(&(scan_id.to_owned(), scan.attempt));
         let counted = scan.counted.saturating_add(1);
         let failed =
-            AttemptFailed { counts: true, ..self.failure(scan_id, scan, AttemptResult::NotAccepted, arrived_by) };
+            AttemptFailed { counts: !spared, ..self.failure(scan_id, scan, AttemptResult::NotAccepted, arrived_by) };
         let retry = &self.settings.retry;
-        let failed = if counted >= retry.max_attempts {
+        let failed = if counted >= retry.max_attempts && !spared {
             let detail = format!("{counted} attempts ended in doubt, and none had an effect");
             AttemptFailed { reason: Some(FailedReason::GaveUp), detail: Some(detail), ..failed }
         } else {
@@ -336,6 +341,8 @@ impl Scheduler {
 
     /// A definite no (Microsoft's page on common errors): final, retried, or pausing the lane.
     fn refused(&mut self, scan_id: &str, scan: &Scan, refusal: Refusal, now: Timestamp, commands: &mut Vec<Command>) {
+        let call = Probe::Scan(scan_id.to_owned(), scan.attempt);
+        let tenant_refuses = refusal.result == AttemptResult::Forbidden && refusal.for_good;
         let failed = AttemptFailed {
             error_code: Some(refusal.error_code.clone()),
             error_target: refusal.error_target.clone(),
@@ -363,25 +370,26 @@ impl Scheduler {
                 paused(after(now, pause), failed)
             }
             // A fresh token may do; if not, an administrator must. Neither is this scan's fault.
-            AttemptResult::Unauthorized => {
-                let wait = self.trouble();
-                paused(after(now, wait), failed)
-            }
-            AttemptResult::Forbidden if !refusal.for_good => {
-                let wait = self.trouble();
-                paused(after(now, wait), failed)
+            AttemptResult::Unauthorized | AttemptResult::Forbidden if !tenant_refuses => {
+                self.trouble(&call, refusal.retry_after, now);
+                self.when_it_works(scan.attempt, failed, now)
             }
             AttemptResult::Forbidden => ended(FailedReason::Forbidden, failed),
             AttemptResult::DeviceNotFound => ended(FailedReason::DeviceNotFound, failed),
             AttemptResult::UnsupportedDevice => ended(FailedReason::UnsupportedDevice, failed),
             AttemptResult::Rejected
+            | AttemptResult::Unauthorized
             | AttemptResult::NotSent
             | AttemptResult::NotAccepted
             | AttemptResult::Busy
             | AttemptResult::InDoubt => ended(FailedReason::Rejected, failed),
         };
-        self.local.troubles = if failed.reason.is_some() { 0 } else { self.local.troubles };
-        self.pause_locally(failed.lane_paused_until);
+        if failed.reason.is_some() || failed.result == AttemptResult::RateLimited {
+            self.local.breaker.health(&call, now, &self.settings.breaker);
+        }
+        if failed.result == AttemptResult::RateLimited {
+            self.pause_locally(failed.lane_paused_until);
+        }
         self.append(now, &scan.device.id, failed.into(), commands);
     }
 }

@@ -127,6 +127,8 @@ pub enum ScanReply {
     InDoubt {
         /// What happened, for people.
         detail: String,
+        /// Wait that the answer asked for, as a 503 may.
+        retry_after: Option<Duration>,
     },
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::state::{MEMORY, State, after};
-use crate::event::{Finished, FinishedStatus, Requested, ScanType};
+use super::state::{MEMORY, Request, State, after};
+use crate::event::{Finished, FinishedStatus, ScanType};
 
 /// Ended scans that are remembered for one device, at most.
 const PER_DEVICE: usize = 8;
@@ -47,10 +47,13 @@ impl State {
     }
 
     /// The ended scan that was running when the request's alert was raised and that covers what it asks for.
-    pub(super) fn covering_scan(&self, asked: &Requested, now: Timestamp) -> Option<&EndedScan> {
-        let raised = asked.alert_created_at?;
-        self.devices.get(&asked.device.id)?.ended.iter().find(|scan| {
-            scan.until > now && scan.began_at <= raised && raised <= scan.ended_at && asked.scan_type <= scan.scan_type
+    pub(super) fn covering_scan(&self, request: &Request, now: Timestamp) -> Option<&EndedScan> {
+        let raised = request.asked.alert_created_at?;
+        self.devices.get(&request.asked.device.id)?.ended.iter().find(|scan| {
+            scan.until > now
+                && scan.began_at <= raised
+                && raised <= scan.ended_at
+                && request.wants.scan_type <= scan.scan_type
         })
     }
 }

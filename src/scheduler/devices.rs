@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::breaker::Probe;
 use super::command::Command;
+use super::growth::Rest;
 use super::local::{LookUp, Timer};
 use super::quota::Remaining;
 use super::state::{Cooldown, Phase, Request, after};
@@ -45,65 +47,61 @@ impl Scheduler {
 
     /// Ends what duplicate, age or cooldown hold back; whether anything was.
     fn suppress(&mut self, device_id: &str, queued: &[String], now: Timestamp, commands: &mut Vec<Command>) -> bool {
-        let mut held: Vec<(SuppressedReason, Mode, Option<String>, Vec<String>)> = Vec::new();
+        let mut held: Vec<(SuppressedReason, Option<String>, Mode, Vec<String>)> = Vec::new();
         for id in queued {
             let Some(request) = self.state.requests.get(id) else { continue };
-            let Some(reason) = self.held_back_by(device_id, id, request, now) else { continue };
+            let Some((reason, detail)) = self.held_back_by(device_id, id, request, now) else { continue };
             let mode = self.mode_of(request);
-            let detail = self.why_held(reason, device_id, id, request, now);
-            match held.iter_mut().find(|(a, b, c, _)| (*a, *b) == (reason, mode) && *c == detail) {
+            match held.iter_mut().find(|(one, why, other, _)| *one == reason && *why == detail && *other == mode) {
                 Some((.., ids)) => ids.push(id.clone()),
-                None => held.push((reason, mode, detail, vec![id.clone()])),
+                None => held.push((reason, detail, mode, vec![id.clone()])),
             }
         }
         let any = !held.is_empty();
-        for (reason, mode, detail, ids) in held {
+        for (reason, detail, mode, ids) in held {
             self.end_suppressed(device_id, ids, reason, mode, detail, now, commands);
         }
         any
     }
 
-    /// What the record says of a reason that [`Self::held_back_by`] gave.
-    fn why_held(
+    /// Which guard holds a request back, and what it saw.
+    fn held_back_by(
         &self,
-        reason: SuppressedReason,
         device_id: &str,
         id: &str,
         request: &Request,
         now: Timestamp,
-    ) -> Option<String> {
-        match reason {
-            SuppressedReason::Silenced => self.silence_of(device_id, id, request, now).map(silences::told),
-            SuppressedReason::Covered => self.state.covering_scan(&request.asked, now).map(covered::told),
-            _ => None,
-        }
-    }
-
-    fn held_back_by(&self, device_id: &str, id: &str, request: &Request, now: Timestamp) -> Option<SuppressedReason> {
+    ) -> Option<(SuppressedReason, Option<String>)> {
         let asked = &request.asked;
         let alert = asked.alerts.first()?;
         let key = (alert.id.clone(), device_id.to_owned());
         if self.state.known_alerts.get(&key).is_some_and(|first| first != id) {
-            return Some(SuppressedReason::Duplicate);
+            return Some((SuppressedReason::Duplicate, None));
+        }
+        if let Some(interval) = &asked.terms.outside_active_time {
+            return Some((SuppressedReason::OutsideActiveTime, Some(interval.clone())));
+        }
+        if let Some(below) = &request.wants.below {
+            return Some((SuppressedReason::BelowThreshold, Some(below.clone())));
         }
         if asked.expires_at <= now {
-            return Some(SuppressedReason::TooOld);
+            return Some((SuppressedReason::TooOld, None));
         }
-        if self.silence_of(device_id, id, request, now).is_some() {
-            return Some(SuppressedReason::Silenced);
+        if let Some(silence) = self.silence_of(device_id, id, request, now) {
+            return Some((SuppressedReason::Silenced, Some(silences::told(silence))));
         }
-        if self.state.covering_scan(asked, now).is_some() {
-            return Some(SuppressedReason::Covered);
+        if let Some(scan) = self.state.covering_scan(request, now) {
+            return Some((SuppressedReason::Covered, Some(covered::told(scan))));
         }
         let device = self.state.devices.get(device_id)?;
         // While a scan is open, requests join it; the rest begins to matter when it has ended.
         let open = device.scan.is_some();
         let rests = |rest: &Option<Cooldown>| {
-            rest.as_ref().is_some_and(|rest| rest.until > now && asked.scan_type <= rest.scan_type)
+            rest.as_ref().is_some_and(|rest| rest.until > now && request.wants.scan_type <= rest.scan_type)
         };
         let live = self.acts_live(id);
         let resting = rests(&device.cooldown) || (!live && rests(&device.shadow_cooldown));
-        (resting && !open).then_some(SuppressedReason::Cooldown)
+        (resting && !open).then_some((SuppressedReason::Cooldown, None))
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is a field of the record")]
@@ -137,10 +135,13 @@ impl Scheduler {
         }
     }
 
-    /// Whether the first of these requests has waited for company long enough; else looks again when it has.
+    /// Whether one of these requests has waited for company long enough; else looks again when one has.
     fn merge_window_over(&mut self, device_id: &str, requests: &[String], now: Timestamp) -> bool {
-        let first = self.first_requested(requests).unwrap_or(now);
-        let due = after(first, self.settings.merge_window);
+        let windows = requests.iter().filter_map(|id| self.state.requests.get(id)).map(|request| {
+            let own = request.asked.terms.merge_window_seconds.map(std::time::Duration::from_secs);
+            after(request.requested_at, own.unwrap_or(self.settings.merge_window))
+        });
+        let due = windows.min().unwrap_or(now);
         if due > now {
             self.local.timers.insert((due, Timer::Device(device_id.to_owned())));
         }
@@ -158,6 +159,7 @@ impl Scheduler {
             return;
         }
         let Some(plan) = self.plan(ids, None) else { return };
+        let rest = self.rest_of_requests(device_id, ids, now);
         let body = Shadowed {
             claim: self.claim.clone(),
             request_ids: ids.to_vec(),
@@ -167,7 +169,7 @@ impl Scheduler {
             scan_type: plan.scan_type,
             priority: plan.priority,
             comment: plan.comment,
-            cooldown_until: after(now, std::time::Duration::from_secs(plan.cooldown_seconds)),
+            cooldown_until: after(now, std::time::Duration::from_secs(rest.seconds)),
         };
         self.append(now, device_id, body.into(), commands);
     }
@@ -178,7 +180,7 @@ impl Scheduler {
         let Phase::Open { action, follow_until, .. } = &scan.phase else { return };
         let covered: Vec<String> = live
             .iter()
-            .filter(|id| self.state.requests.get(*id).is_some_and(|r| r.asked.scan_type <= scan.scan_type))
+            .filter(|id| self.state.requests.get(*id).is_some_and(|r| r.wants.scan_type <= scan.scan_type))
             .cloned()
             .collect();
         if covered.is_empty() {
@@ -224,7 +226,7 @@ impl Scheduler {
     }
 
     fn highest_priority(&self, requests: &[String]) -> u8 {
-        let priorities = requests.iter().filter_map(|id| self.state.requests.get(id)).map(|r| r.asked.priority);
+        let priorities = requests.iter().filter_map(|id| self.state.requests.get(id)).map(|r| r.wants.priority);
         priorities.max().unwrap_or(0)
     }
 
@@ -234,8 +236,8 @@ impl Scheduler {
             return;
         }
         let mut room = self.settings.max_calls_in_flight.saturating_sub(self.local.in_flight());
-        let mut left = Remaining::at(now, &self.state.slots, self.local.outstanding_intents(), &self.settings.quota);
-        while room > 0 {
+        let mut left = self.remaining(now);
+        while room > 0 && self.local.breaker.may_begin(now) {
             let urgent = self.local.ready_urgent.first();
             let ordinary = self.local.ready.first().filter(|_| left.allows(0, &self.settings.quota));
             let next = match (urgent, ordinary) {
@@ -279,9 +281,12 @@ impl Scheduler {
             None => (self.new_scan_id(), 1),
         };
         let Some(plan) = self.plan(&live, Some(&scan_id)) else { return false };
+        let rest = self.rest_of_requests(device_id, &live, now);
+        self.local.breaker.begin(Probe::Scan(scan_id.clone(), attempt));
         let latest_arrival = after(after(now, self.settings.leave_within), self.settings.call_timeout);
         let body = Intent {
-            cooldown_step: 0,
+            cooldown_step: rest.step,
+            cooldown_grows_for_seconds: rest.grows_for,
             claim: self.claim.clone(),
             scan_id,
             attempt,
@@ -294,7 +299,7 @@ impl Scheduler {
             comment: plan.comment,
             latest_arrival,
             resolve_after: after(latest_arrival, self.settings.settle),
-            cooldown_seconds: plan.cooldown_seconds,
+            cooldown_seconds: rest.seconds,
             limits: self.state.limits_of(&live),
             request_ids: live,
         };
@@ -306,6 +311,17 @@ impl Scheduler {
     pub(super) fn is_paused(&self, now: Timestamp) -> bool {
         self.state.paused_until.is_some_and(|(until, _)| until > now)
             || self.local.paused_until.is_some_and(|until| until > now)
+    }
+
+    /// What is left of the quota.
+    pub(super) fn remaining(&self, now: Timestamp) -> Remaining {
+        let pending = self.local.outstanding_intents();
+        Remaining::at(now, &self.state.slots, &self.claim, pending, &self.settings.quota)
+    }
+
+    fn rest_of_requests(&self, device_id: &str, requests: &[String], now: Timestamp) -> Rest {
+        let asked: Vec<&Request> = requests.iter().filter_map(|id| self.state.requests.get(id)).collect();
+        self.rest_of(device_id, &asked, now)
     }
 
     fn new_scan_id(&mut self) -> String {
@@ -328,11 +344,12 @@ impl Scheduler {
             let asked = &request.asked;
             let raised = asked.alert_created_at.unwrap_or(request.requested_at);
             let alert = asked.alerts.first().map(|alert| alert.id.clone());
-            (u8::MAX - asked.priority, asked.rule_ids.first().cloned(), raised, alert)
+            (u8::MAX - request.wants.priority, asked.rule_ids.first().cloned(), raised, alert)
         });
         let winner = asked.first()?;
         let mut rule_ids: Vec<String> = Vec::new();
-        for rule in asked.iter().flat_map(|request| &request.asked.rule_ids) {
+        let reached = asked.iter().flat_map(|request| &request.wants.reached);
+        for rule in asked.iter().flat_map(|request| &request.asked.rule_ids).chain(reached) {
             if !rule_ids.contains(rule) {
                 rule_ids.push(rule.clone());
             }
@@ -342,9 +359,8 @@ impl Scheduler {
         let marker = marker.filter(|_| self.settings.comment_marker);
         Some(Plan {
             comment: comment::build(&winner.asked.comment, &alert_ids, marker, self.settings.comment_max_chars),
-            scan_type: asked.iter().map(|request| request.asked.scan_type).max().unwrap_or(ScanType::Quick),
-            priority: winner.asked.priority,
-            cooldown_seconds: asked.iter().map(|request| request.asked.cooldown_seconds).max().unwrap_or(0),
+            scan_type: asked.iter().map(|request| request.wants.scan_type).max().unwrap_or(ScanType::Quick),
+            priority: winner.wants.priority,
             rule_ids,
             alerts,
         })
@@ -356,7 +372,6 @@ struct Plan {
     comment: String,
     scan_type: ScanType,
     priority: u8,
-    cooldown_seconds: u64,
     rule_ids: Vec<String>,
     alerts: Vec<crate::event::AlertRef>,
 }

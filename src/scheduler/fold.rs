@@ -87,7 +87,9 @@ impl State {
         self.known_requests.insert(id.clone());
         self.remembered.push_back(Remembered { time, offset, request_id: id.clone(), alert });
         self.devices.entry(asked.device.id.clone()).or_default().queued.insert(id.clone());
-        self.requests.insert(id.clone(), Request { asked: asked.clone(), requested_at: time, offset, scan: None });
+        let wants = self.counts.count(offset, time, asked);
+        let request = Request { asked: asked.clone(), requested_at: time, offset, scan: None, wants };
+        self.requests.insert(id.clone(), request);
         true
     }
 
@@ -132,6 +134,8 @@ impl State {
                 comment: intent.comment.clone(),
                 rule_ids: intent.rule_ids.clone(),
                 cooldown: Duration::from_secs(intent.cooldown_seconds),
+                cooldown_step: intent.cooldown_step,
+                cooldown_grows_for: intent.cooldown_grows_for_seconds.map(Duration::from_secs),
                 requests: intent.request_ids.clone(),
                 joined: Vec::new(),
                 begun,
@@ -152,6 +156,7 @@ impl State {
             attempt: intent.attempt,
             arrived_by: intent.latest_arrival,
             offset,
+            claim: intent.claim.clone(),
         });
         self.reached.push_back(Reached {
             time,
@@ -229,6 +234,7 @@ impl State {
         self.hold_slot(&accepted.scan_id, accepted.attempt, accepted.arrived_by);
         self.rate_limited_in_a_row = 0;
         self.rest(&accepted.device.id, accepted.cooldown_until, accepted.scan_type, offset, time);
+        self.in_a_row(&accepted.device.id, accepted.cooldown_step, accepted.cooldown_grows_until, offset, time);
         if !self.awaits(&accepted.scan_id, accepted.attempt) {
             return false;
         }
@@ -326,6 +332,9 @@ impl State {
         }
         self.rest(&finished.device.id, finished.cooldown_until, finished.scan_type, offset, time);
         self.remember_ended(offset, time, finished);
+        if finished.cooldown_grows_until.is_some() {
+            self.in_a_row(&finished.device.id, finished.cooldown_step, finished.cooldown_grows_until, offset, time);
+        }
         let failed = finished.status.failed_reason().is_some();
         match self.scans.get(&finished.scan_id).map(|scan| matches!(scan.phase, Phase::Open { .. })) {
             Some(false) => return false,

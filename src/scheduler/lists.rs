@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::breaker::Probe;
 use super::command::{Call, Command, SeenAction};
+use super::growth::grows_until;
 use super::local::{CallState, Timer};
 use super::state::{Phase, Scan, after, before};
 use super::{Protection, Scheduler, marker_of};
@@ -80,11 +82,12 @@ impl Scheduler {
             .iter()
             .filter_map(|id| self.state.requests.get(id))
             .all(|request| request.asked.expires_at <= now);
+        let call = Probe::Scan(scan_id.to_owned(), scan.attempt);
         let withdrawn = if self.is_halted() {
             Some(WithdrawReason::Halted)
         } else if after(time, self.settings.leave_within) < now || now < before(time, self.settings.leave_within) {
             Some(WithdrawReason::TooLate)
-        } else if self.is_paused(now) {
+        } else if self.is_paused(now) || !self.local.breaker.may_go_on(&call) {
             Some(WithdrawReason::Paused)
         } else if matches!(self.protection_of(&scan.device.id, &scan.device), Protection::Protected(_)) {
             Some(WithdrawReason::Protected)
@@ -96,6 +99,7 @@ impl Scheduler {
             None
         };
         if let Some(withdrawn) = withdrawn {
+            self.local.breaker.dropped(&call);
             let body =
                 Withdrawn { claim: self.claim.clone(), scan_id: scan_id.to_owned(), attempt: scan.attempt, withdrawn };
             self.append(now, &scan.device.id, body.into(), commands);
@@ -128,7 +132,8 @@ impl Scheduler {
         };
         let body = Finished {
             began_at,
-            cooldown_step: 0,
+            cooldown_step: scan.cooldown_step,
+            cooldown_grows_until: grows_until(after(now, scan.cooldown), scan.cooldown_grows_for),
             claim: self.claim.clone(),
             scan_id: scan_id.to_owned(),
             request_ids: scan.requests.clone(),
@@ -148,7 +153,8 @@ impl Scheduler {
         if self.local.list_in_flight || self.local.may_not_read {
             return;
         }
-        if !self.local.list_wanted && self.local.next_list_check.is_some_and(|next| now < next) {
+        let wanted = self.local.list_wanted && self.local.list_failures == 0;
+        if !wanted && self.local.next_list_check.is_some_and(|next| now < next) {
             return;
         }
         let shortest = self.settings.follow_interval.min(self.settings.list_gap).min(self.settings.settle);

@@ -1,10 +1,11 @@
 //! What the owner keeps beside the fold: what is under way, and when to look at what again. Lost with the process,
 //! rebuilt from the state by its successor.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::breaker::Breaker;
 use super::command::DeviceFacts;
 use super::quota::ReadBudget;
 use super::state::State;
@@ -91,12 +92,18 @@ pub(super) struct Local {
     pub(super) lists: ReadBudget,
     /// Budget of look-ups.
     pub(super) look_up_budget: ReadBudget,
-    /// No call before, for reasons that need no record.
+    /// No call before: a 429 whose record is not read back yet.
     pub(super) paused_until: Option<Timestamp>,
-    /// Calls in a row that could not be sent, were refused for lack of authority, or are in doubt.
-    pub(super) troubles: u32,
     /// Caps whose trip is on its way.
     pub(super) tripping: BTreeSet<Option<String>>,
+    /// Whether the API as a whole works.
+    pub(super) breaker: Breaker,
+    /// Attempts in doubt that were part of an outage of the API as a whole: they are not held against their scans.
+    pub(super) of_outage: HashSet<(String, u32)>,
+    /// Lists in a row that failed.
+    pub(super) list_failures: u32,
+    /// Whether it was looked at as owner.
+    pub(super) has_begun: bool,
     /// When to look for facts to carry.
     pub(super) next_carry: Option<Timestamp>,
     outstanding: HashMap<String, Outstanding>,
@@ -204,6 +211,7 @@ impl Local {
                     scan.attempt == *attempt && matches!(scan.phase, super::state::Phase::Intended { .. })
                 })
         });
+        self.of_outage.retain(|call| self.calls.contains_key(call));
         self.look_ups.retain(|device, _| state.devices.contains_key(device));
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Scheduler;
+use super::breaker::Probe;
 use super::command::{Call, Command, ReadReply};
 use super::local::LookUp;
 use super::retry::full_jitter;
@@ -31,9 +32,14 @@ impl Scheduler {
         // Whoever has waited longest goes first, should the budget not do for all.
         due.sort_unstable();
         for (_, device_id, failures) in due {
+            // While the API as a whole does not work, a look-up may be the one call that finds out.
+            if !self.local.breaker.may_begin(now) {
+                return;
+            }
             if !self.local.look_up_budget.take(now, self.settings.reads.per_minute) {
                 return;
             }
+            self.local.breaker.begin(Probe::LookUp(device_id.clone()));
             self.local.look_ups.insert(device_id.clone(), LookUp::InFlight(failures));
             commands.push(Command::Call(Call::LookUp { device_id }));
         }
@@ -46,10 +52,21 @@ impl Scheduler {
         answer: ReadReply<Option<super::DeviceFacts>>,
         now: Timestamp,
     ) {
-        let failures = match self.local.look_ups.get(&device_id) {
-            Some(LookUp::InFlight(failures)) => failures.saturating_add(1),
-            _ => 1,
+        let before = match self.local.look_ups.get(&device_id) {
+            Some(LookUp::InFlight(failures)) => *failures,
+            _ => 0,
         };
+        let call = Probe::LookUp(device_id.clone());
+        match &answer {
+            ReadReply::Failed if self.local.breaker.is_news(&device_id) => self.trouble(&call, None, now),
+            ReadReply::Failed => {}
+            ReadReply::Complete(_) | ReadReply::NotPermitted => {
+                self.local.breaker.health(&call, now, &self.settings.breaker);
+            }
+        }
+        // What fails because nothing works tells nothing of the device.
+        let spared = answer == ReadReply::Failed && !self.local.breaker.is_closed();
+        let failures = if spared { before } else { before.saturating_add(1) };
         let known = match answer {
             ReadReply::Complete(Some(facts)) => LookUp::Known(now, facts),
             ReadReply::Complete(None) => LookUp::NotFound(now),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::state::{Cooldown, DeviceState, MEMORY, RADIUS_MEMORY, State, after};
+use super::quota::MOST_CLOCK_MARGIN;
+use super::state::{Cooldown, DeviceState, MEMORY, RADIUS_MEMORY, Slot, State, after};
 
 /// How long a redelivery is remembered as one: longer than any record of the ledger can be needed.
 const REPEAT_MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -20,7 +21,9 @@ impl State {
     /// `radius` the longest window of a device cap.
     #[must_use]
     pub fn oldest_needed(&self, now: Timestamp, hour_window: Duration, radius: Duration, end: i64) -> i64 {
-        let requests = self.requests.values().map(|request| request.offset);
+        let requests = self.requests.values().map(|request| request.offset.min(request.wants.begun));
+        let rows = self.devices.values().filter_map(|device| device.row.as_ref());
+        let rows = rows.filter(|row| row.until > now).map(|row| row.offset);
         let cooldowns = self
             .devices
             .values()
@@ -28,7 +31,8 @@ impl State {
             .flatten()
             .filter(|cooldown| cooldown.until > now)
             .map(|cooldown| cooldown.offset);
-        let slots = self.slots.iter().filter(|slot| after(slot.arrived_by, hour_window) > now).map(|slot| slot.offset);
+        let held = |slot: &&Slot| after(after(slot.arrived_by, hour_window), MOST_CLOCK_MARGIN) > now;
+        let slots = self.slots.iter().filter(held).map(|slot| slot.offset);
         let reached: Vec<i64> = self
             .reached
             .iter()
@@ -46,6 +50,8 @@ impl State {
             .chain(scans)
             .chain(retries)
             .chain(cooldowns)
+            .chain(rows)
+            .chain(self.counts.oldest_needed(now))
             .chain(slots)
             .chain(reached.iter().copied())
             .chain(unfit)
@@ -95,8 +101,9 @@ impl State {
                 }
             }
         }
+        self.counts.forget(clock);
         // The long quota window is at most an hour; an intent may arrive a little later than it is made.
-        while self.slots.front().is_some_and(|slot| after(slot.arrived_by, MEMORY) < clock) {
+        while self.slots.front().is_some_and(|slot| after(after(slot.arrived_by, MEMORY), MOST_CLOCK_MARGIN) < clock) {
             self.slots.pop_front();
         }
         while self.repeats.front().is_some_and(|repeat| after(repeat.time, REPEAT_MEMORY) < clock) {
@@ -120,6 +127,7 @@ impl State {
                 && past(&device.cooldown)
                 && past(&device.shadow_cooldown)
                 && device.unfit.as_ref().is_none_or(|unfit| unfit.until <= clock)
+                && device.row.as_ref().is_none_or(|row| row.until <= clock)
                 && device.ended.iter().all(|scan| scan.until <= clock))
         });
     }

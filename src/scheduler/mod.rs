@@ -5,12 +5,15 @@
 //! back; until then the device concerned is left alone.
 
 mod answers;
+mod breaker;
 mod command;
 mod comment;
+mod counts;
 mod covered;
 mod devices;
 mod endings;
 mod fold;
+mod growth;
 mod guards;
 mod lists;
 mod local;
@@ -36,20 +39,24 @@ use jiff::Timestamp;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
+pub use breaker::BreakerState;
 pub use command::{Call, Command, DeviceFacts, ReadReply, Refusal, Reply, ScanReply, SeenAction};
 pub use comment::marker_of;
+pub use counts::{Counts, Wants};
 pub use covered::EndedScan;
 pub use fold::Applied;
 pub use orders::{Caps, End, Ended, Order, Orders};
 pub use protection::{ProtectedDevices, Protection, Protector};
 pub use quota::{ReadBudget, Remaining};
 pub use settings::{
-    BlastRadiusSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings, UnfitMemorySettings,
+    BlastRadiusSettings, BreakerSettings, InDoubtPolicy, QuotaSettings, ReadSettings, RetrySettings, Settings,
+    UnfitMemorySettings,
 };
 pub use silences::holds_back;
 pub use snapshot::Snapshot;
 pub use state::{
-    Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Repeat, Request, Retry, Scan, Slot, State,
+    Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Repeat, Request, Retry, Row, Scan, Slot,
+    State,
 };
 pub use unfit::Unfit;
 
@@ -128,6 +135,11 @@ impl Scheduler {
         let scan_id = event.body.scan_id();
         let device_before = scan_id.and_then(|scan| self.state.scans.get(scan)).map(|scan| scan.device.id.clone());
         let applied = self.state.apply(offset, event);
+        if let EventBody::Intent(intent) = &event.body
+            && applied == Applied::Void
+        {
+            self.local.breaker.dropped(&breaker::Probe::Scan(intent.scan_id.clone(), intent.attempt));
+        }
         // A former owner's record may bear the same id as one of ours that is still on its way.
         if event.body.claim() == Some(self.claim.as_str())
             && let Some(device) = self.local.read_back(&event.id())
@@ -165,6 +177,7 @@ impl Scheduler {
         if !self.is_owner() {
             return commands;
         }
+        self.begin_ownership(now);
         self.fire_timers(now);
         if self.local.read_again_at.is_some_and(|again| again <= now) {
             self.local.read_again_at = None;
@@ -180,6 +193,17 @@ impl Scheduler {
         self.list(now, &mut commands);
         self.carry(now, &mut commands);
         commands
+    }
+
+    /// The first look as owner: where the log says that calls wait, and not for a 429, the API as a whole was down for the
+    /// owner before. It is asked with one call first, not with as many as may be under way.
+    fn begin_ownership(&mut self, now: Timestamp) {
+        if std::mem::replace(&mut self.local.has_begun, true) || self.state.rate_limited_in_a_row > 0 {
+            return;
+        }
+        if let Some((until, _)) = self.state.paused_until.filter(|(until, _)| *until > now) {
+            self.local.breaker.start_open(until);
+        }
     }
 
     fn fire_timers(&mut self, now: Timestamp) {
@@ -219,15 +243,19 @@ impl Scheduler {
             .devices
             .iter()
             .filter(|(id, _)| !self.local.is_busy(id))
-            .filter_map(|(id, device)| Some((id.clone(), device.cooldown.clone()?)))
-            .filter(|(_, cooldown)| cooldown.until > now && cooldown.time < old)
+            .filter_map(|(id, device)| Some((id.clone(), device.cooldown.clone()?, device.row.clone())))
+            .filter(|(_, cooldown, row)| {
+                let row_is_old = row.as_ref().is_some_and(|row| row.until > now && row.time < old);
+                (cooldown.until > now && cooldown.time < old) || row_is_old
+            })
             .collect();
         // A map's order is not the same twice; a history must be.
-        resting.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        for (id, cooldown) in resting {
+        resting.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
+        for (id, cooldown, row) in resting {
             let device = crate::event::DeviceRef { id: id.clone(), ..Default::default() };
             let fact = Carried::Cooldown {
-                cooldown_step: 0,
+                cooldown_step: row.as_ref().map_or(0, |row| row.step),
+                cooldown_grows_until: row.map(|row| row.until),
                 claim: self.claim.clone(),
                 device,
                 cooldown_until: cooldown.until,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Scheduler;
-use super::state::{Cooldown, MEMORY, RADIUS_MEMORY, Repeat, State, after};
+use super::state::{Cooldown, MEMORY, RADIUS_MEMORY, Repeat, Row, State, after};
 use super::unfit::Unfit;
 use crate::event::{Carried, ControlAction, Silence};
 
@@ -174,13 +174,14 @@ impl State {
             Carried::Silence { silence, .. } => {
                 self.orders.silences.insert(silence.id.clone(), (silence.clone(), order));
             }
-            Carried::Cooldown { device, cooldown_until, scan_type, .. } => {
+            Carried::Cooldown { device, cooldown_until, scan_type, cooldown_step, cooldown_grows_until, .. } => {
                 let device = self.devices.entry(device.id.clone()).or_default();
                 // A scan that was accepted meanwhile rests the device for longer.
                 if device.cooldown.as_ref().is_some_and(|rest| rest.until > *cooldown_until) {
                     return false;
                 }
                 device.cooldown = Some(Cooldown { until: *cooldown_until, scan_type: *scan_type, offset, time });
+                device.row = cooldown_grows_until.map(|until| Row { step: *cooldown_step, until, offset, time });
             }
             Carried::DeviceUnfit { device, reason, device_unfit_until, .. } => {
                 let unfit = Unfit { reason: *reason, until: *device_unfit_until, offset, time };

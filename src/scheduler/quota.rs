@@ -12,6 +12,16 @@ use jiff::Timestamp;
 use super::settings::QuotaSettings;
 use super::state::{Slot, after};
 
+/// Largest `clock_margin`. Constant, because the fold must not depend on configuration.
+pub(super) const MOST_CLOCK_MARGIN: Duration = Duration::from_secs(300);
+
+/// Until when a slot counts in a window of this length for the owner `claim`. Another owner's clock may be behind ours.
+#[must_use]
+pub(super) fn held_until(slot: &Slot, window: Duration, claim: &str, settings: &QuotaSettings) -> Timestamp {
+    let free = after(slot.arrived_by, window);
+    if slot.claim == claim { free } else { after(free, settings.clock_margin) }
+}
+
 /// What is left of both windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remaining {
@@ -22,11 +32,11 @@ pub struct Remaining {
 }
 
 impl Remaining {
-    /// Counts the slots held at `now`, and `pending` intents that are not read back yet.
+    /// Counts the slots held at `now` for the owner `claim`, and `pending` intents that are not read back yet.
     #[must_use]
-    pub fn at(now: Timestamp, slots: &VecDeque<Slot>, pending: usize, settings: &QuotaSettings) -> Self {
+    pub fn at(now: Timestamp, slots: &VecDeque<Slot>, claim: &str, pending: usize, settings: &QuotaSettings) -> Self {
         let held = |window: Duration| {
-            let count = slots.iter().filter(|slot| after(slot.arrived_by, window) > now).count();
+            let count = slots.iter().filter(|slot| held_until(slot, window, claim, settings) > now).count();
             u32::try_from(count.saturating_add(pending)).unwrap_or(u32::MAX)
         };
         Self {
@@ -38,11 +48,7 @@ impl Remaining {
     /// Whether a request of this priority may take a slot.
     #[must_use]
     pub fn allows(self, priority: u8, settings: &QuotaSettings) -> bool {
-        let reserve = if priority >= settings.reserve_priority {
-            0
-        } else {
-            settings.per_hour.saturating_mul(settings.reserve_percent) / 100
-        };
+        let reserve = if priority >= settings.reserve_priority { 0 } else { reserve(settings) };
         self.minute >= 1 && self.hour > reserve
     }
 
@@ -51,6 +57,12 @@ impl Remaining {
     pub fn less_one(self) -> Self {
         Self { minute: self.minute.saturating_sub(1), hour: self.hour.saturating_sub(1) }
     }
+}
+
+/// Calls of the long window that are kept for the most urgent.
+#[must_use]
+pub(super) fn reserve(settings: &QuotaSettings) -> u32 {
+    settings.per_hour.saturating_mul(settings.reserve_percent) / 100
 }
 
 /// Budget of the calls that read, in any minute.

@@ -26,6 +26,12 @@ pub(super) fn ceiling(first: Duration, longest: Duration, failures: u32) -> Dura
     (0..steps).filter_map(|_| curve.next_backoff()).last().unwrap_or(longest).min(longest)
 }
 
+/// A wait chosen evenly between half of [`ceiling`] and all of it: for a wait that must not come to nothing.
+pub(super) fn half_jitter(random: &mut impl Rng, first: Duration, longest: Duration, failures: u32) -> Duration {
+    let top = u64::try_from(ceiling(first, longest, failures).as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(random.random_range(top / 2..=top))
+}
+
 /// A wait chosen evenly between nothing and [`ceiling`].
 pub(super) fn full_jitter(random: &mut impl Rng, first: Duration, longest: Duration, failures: u32) -> Duration {
     let top = u64::try_from(ceiling(first, longest, failures).as_millis()).unwrap_or(u64::MAX);

@@ -17,6 +17,8 @@ pub struct Settings {
     pub reads: ReadSettings,
     /// How failed attempts are repeated.
     pub retry: RetrySettings,
+    /// When calls wait because the API as a whole does not work.
+    pub breaker: BreakerSettings,
     /// A call must leave the process within this time of its intent (L). Default `5s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
@@ -91,6 +93,11 @@ pub struct QuotaSettings {
     pub reserve_percent: u32,
     /// Priority from which a request may use the reserve. Default 90.
     pub reserve_priority: u8,
+    /// By how much the clocks of two replicas may differ: calls that another owner made count for so much longer after a
+    /// hand-over. At most `5m`. Default `5s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub clock_margin: Duration,
     /// Pause of all calls after a 429 without `Retry-After`. Default `60s`; doubles while it goes on.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
@@ -128,6 +135,33 @@ pub struct RetrySettings {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub busy: Duration,
+}
+
+/// When calls wait because the API as a whole does not work: calls cannot be sent, no token can be had, a permission is
+/// missing (401, 403), or answers are lost (5xx, time-outs). Answers about one device and 429 are no such trouble.
+/// Meanwhile nothing counts towards `retry.max_attempts`, and requests end by their age alone.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerSettings {
+    /// Calls in a row that meet such trouble, after which all wait. Default 3.
+    pub failures: u32,
+    /// Percent of the calls in `window` that meet such trouble, from which on all wait. Default 50.
+    pub window_percent: u32,
+    /// Scan calls in `window` below which no share is taken. Default 20.
+    pub window_calls: u32,
+    /// Length of that window. Default `60s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub window: Duration,
+    /// Top of the first wait, after which one call finds out whether the API is back. A wait is at least half of its top.
+    /// Default `5s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub first_wait: Duration,
+    /// Top of the longest wait; they double until there. Default `5m`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub longest_wait: Duration,
 }
 
 /// Cap on distinct devices, all rules together.
@@ -173,6 +207,7 @@ impl Default for Settings {
             quota: QuotaSettings::default(),
             reads: ReadSettings::default(),
             retry: RetrySettings::default(),
+            breaker: BreakerSettings::default(),
             leave_within: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
             settle: Duration::from_secs(60),
@@ -203,6 +238,7 @@ impl Default for QuotaSettings {
             hour_window: Duration::from_secs(3600),
             reserve_percent: 10,
             reserve_priority: 90,
+            clock_margin: Duration::from_secs(5),
             pause_without_retry_after: Duration::from_secs(60),
         }
     }
@@ -221,6 +257,19 @@ impl Default for RetrySettings {
             first: Duration::from_secs(5),
             longest: Duration::from_secs(600),
             busy: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            failures: 3,
+            window_percent: 50,
+            window_calls: 20,
+            window: Duration::from_secs(60),
+            first_wait: Duration::from_secs(5),
+            longest_wait: Duration::from_secs(300),
         }
     }
 }
@@ -260,6 +309,17 @@ impl Settings {
             quota.reserve_percent <= 90,
             "quota.reserve_percent is above 90: ordinary requests would hardly ever run",
         );
+        check(
+            quota.clock_margin <= super::quota::MOST_CLOCK_MARGIN,
+            "quota.clock_margin is longer than 5m; synchronise the clocks instead",
+        );
+        let breaker = &self.breaker;
+        check(breaker.failures >= 1, "breaker.failures is 0: no call would ever be made; set at least 1");
+        check((1..=100).contains(&breaker.window_percent), "breaker.window_percent is outside 1 to 100");
+        check(breaker.window_calls >= 1, "breaker.window_calls is 0; set at least 1");
+        check(!breaker.first_wait.is_zero(), "breaker.first_wait is 0; a failing API would be hammered");
+        check(breaker.first_wait <= breaker.longest_wait, "breaker.first_wait is longer than breaker.longest_wait");
+        check(breaker.longest_wait <= Duration::from_secs(3600), "breaker.longest_wait is longer than 1h");
         check(self.max_calls_in_flight >= 1, "max_calls_in_flight is 0; set at least 1");
         check(self.retry.max_attempts >= 1, "retry.max_attempts is 0; set at least 1");
         check(!self.retry.first.is_zero(), "retry.first is 0; a failing API would be hammered");

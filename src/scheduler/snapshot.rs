@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Scheduler;
+use super::breaker::BreakerState;
 use super::local::CallState;
-use super::quota::Remaining;
+use super::quota::{self, Remaining};
 use super::state::{Phase, after};
 use crate::event::PriorityClass;
 
@@ -17,7 +18,7 @@ pub struct Snapshot {
     pub queue: [(PriorityClass, usize); 4],
     /// Age of the oldest waiting request.
     pub oldest: Duration,
-    /// When the last of them would start at the limit of the quota.
+    /// When one more of the lowest priority would start, behind all of them, at the limit of the quota.
     pub wait_estimate: Duration,
     /// What is left of the quota.
     pub remaining: Remaining,
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub in_doubt: usize,
     /// Whether calls are paused.
     pub paused: bool,
+    /// Whether the API as a whole works.
+    pub breaker: BreakerState,
     /// Whether a kill switch is pulled.
     pub halted: bool,
     /// Records handed over and not read back.
@@ -52,6 +55,7 @@ impl Default for Snapshot {
             open_scans: 0,
             in_doubt: 0,
             paused: false,
+            breaker: BreakerState::Closed,
             halted: false,
             outstanding: 0,
             tripped: Vec::new(),
@@ -69,6 +73,12 @@ impl Scheduler {
         self.local.outstanding()
     }
 
+    /// Whether the API as a whole works, by what its calls came to.
+    #[must_use]
+    pub fn breaker(&self, now: Timestamp) -> BreakerState {
+        self.local.breaker.state(now)
+    }
+
     /// Measures the structures; proportional to their size, meant for once a second or less often.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
@@ -79,7 +89,7 @@ impl Scheduler {
             let mut highest = 0;
             for request in waiting {
                 oldest = oldest.min(request.requested_at);
-                highest = highest.max(request.asked.priority);
+                highest = highest.max(request.wants.priority);
             }
             let class = PriorityClass::of(highest);
             for (_, count) in queue.iter_mut().filter(|(other, _)| *other == class) {
@@ -87,7 +97,6 @@ impl Scheduler {
             }
         }
         let waiting: usize = queue.iter().map(|(_, count)| count).sum();
-        let quota = &self.settings.quota;
         let in_doubt = self.state.scans.iter().filter(|(id, scan)| {
             let call = self.local.calls.get(&((*id).clone(), scan.attempt));
             matches!(scan.phase, Phase::Intended { .. })
@@ -97,43 +106,50 @@ impl Scheduler {
             queue,
             oldest: Duration::try_from(now.duration_since(oldest)).unwrap_or_default(),
             wait_estimate: self.wait_estimate(now, waiting),
-            remaining: Remaining::at(now, &self.state.slots, self.local.outstanding_intents(), quota),
+            remaining: self.remaining(now),
             open_requests: self.state.requests.len(),
             unaccounted: self.state.unaccounted(),
             open_scans: self.state.scans.values().filter(|scan| matches!(scan.phase, Phase::Open { .. })).count(),
             in_doubt: in_doubt.count(),
-            paused: self.is_paused(now),
+            paused: self.is_paused(now) || self.local.breaker.open_until(now).is_some(),
+            breaker: self.breaker(now),
             halted: self.is_halted(),
             outstanding: self.local.outstanding(),
             tripped: self.state.orders.tripped.keys().cloned().collect(),
         }
     }
 
-    /// When the last of `waiting` scans would start if nothing else came: what the windows have left goes at once, the
-    /// rest follows as held slots fall free and then at the pace of the long window.
+    /// How long a scan of the lowest priority that joined now would wait behind `waiting` others, if all of them take their
+    /// slots at the limit of the quota: not before a pause or the breaker's wait is over, and without the reserve. While
+    /// halted it tells what the wait would be if released now.
     fn wait_estimate(&self, now: Timestamp, waiting: usize) -> Duration {
         let quota = &self.settings.quota;
-        let left = Remaining::at(now, &self.state.slots, self.local.outstanding_intents(), quota);
-        let free_now = usize::try_from(left.minute.min(left.hour)).unwrap_or(usize::MAX);
-        if waiting <= free_now {
-            return Duration::ZERO;
-        }
-        let beyond = waiting - free_now;
-        let mut frees: Vec<Timestamp> = self
+        let paused = self.state.paused_until.map(|(until, _)| until).max(self.local.paused_until);
+        let begin = now.max(paused.max(self.local.breaker.open_until(now)).unwrap_or(now));
+        let as_usize = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        let caps = [
+            (quota.minute_window, as_usize(quota.per_minute)),
+            (quota.hour_window, as_usize(quota.per_hour.saturating_sub(quota::reserve(quota)))),
+        ];
+        // From when on each call leaves room, in order; those to come follow those that were made.
+        let mut calls: Vec<Timestamp> = self
             .state
             .slots
             .iter()
-            .map(|slot| after(slot.arrived_by, if left.hour > 0 { quota.minute_window } else { quota.hour_window }))
-            .filter(|free| *free > now)
+            .map(|slot| quota::held_until(slot, Duration::ZERO, &self.claim, quota))
+            .chain(std::iter::repeat_n(now, self.local.outstanding_intents()))
             .collect();
-        frees.sort_unstable();
-        if let Some(free) = frees.get(beyond.saturating_sub(1)) {
-            return Duration::try_from(free.duration_since(now)).unwrap_or_default();
+        calls.sort_unstable();
+        calls.reserve(waiting + 1);
+        let mut next = begin;
+        for _ in 0..=waiting {
+            for (window, cap) in caps {
+                let Some(before) = calls.len().checked_sub(cap.max(1)) else { continue };
+                next = next.max(calls.get(before).map_or(begin, |call| after(*call, window)));
+            }
+            let place = calls.partition_point(|call| *call <= next);
+            calls.insert(place, next);
         }
-        let last = frees
-            .last()
-            .map_or(Duration::ZERO, |free| Duration::try_from(free.duration_since(now)).unwrap_or_default());
-        let further = u32::try_from(beyond - frees.len()).unwrap_or(u32::MAX);
-        last + quota.hour_window.saturating_mul(further) / quota.per_hour.max(1)
+        Duration::try_from(next.duration_since(now)).unwrap_or_default()
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::counts::{Counts, Wants};
 use super::covered::EndedScan;
 use super::orders::Orders;
 use super::unfit::Unfit;
@@ -40,6 +41,8 @@ pub struct Request {
     pub offset: i64,
     /// The scan that covers it; `None` while it waits.
     pub scan: Option<String>,
+    /// What it comes to by the counts of its device.
+    pub wants: Wants,
 }
 
 /// A device with anything to remember.
@@ -59,6 +62,21 @@ pub struct DeviceState {
     pub unfit: Option<Unfit>,
     /// Scans that ended a while ago, oldest first.
     pub ended: Vec<EndedScan>,
+    /// Scans in a row, where the rest grows with each.
+    pub row: Option<Row>,
+}
+
+/// Scans of a device in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// How often the rest has grown.
+    pub step: u32,
+    /// A scan that begins until then makes it grow once more.
+    pub until: Timestamp,
+    /// Offset of the record that says so.
+    pub offset: i64,
+    /// Time of that record.
+    pub time: Timestamp,
 }
 
 /// A scan between two attempts.
@@ -106,8 +124,12 @@ pub struct Scan {
     pub comment: String,
     /// Rules that asked.
     pub rule_ids: Vec<String>,
-    /// Longest cooldown of the requests.
+    /// Longest cooldown of the requests, as it has grown.
     pub cooldown: Duration,
+    /// How often in a row it has grown.
+    pub cooldown_step: u32,
+    /// How long after its end it still grows with the next scan.
+    pub cooldown_grows_for: Option<Duration>,
     /// Requests it was started for.
     pub requests: Vec<String>,
     /// Requests that joined it.
@@ -173,6 +195,8 @@ pub struct Slot {
     pub arrived_by: Timestamp,
     /// Offset of the intent.
     pub offset: i64,
+    /// Whose clock said so.
+    pub claim: String,
 }
 
 /// A device that counts against the blast radius.
@@ -249,6 +273,8 @@ pub struct State {
     pub repeats: VecDeque<Repeat>,
     /// Ids in `remembered`.
     pub known_requests: HashSet<String>,
+    /// Alerts that count towards thresholds.
+    pub counts: Counts,
     /// First request of (alert id, machine id) in `remembered`, unless it failed.
     pub known_alerts: HashMap<(String, String), String>,
 }
@@ -286,7 +312,7 @@ impl State {
     /// The mode of a request.
     #[must_use]
     pub fn is_live(&self, request_id: &str) -> bool {
-        self.requests.get(request_id).is_some_and(|request| request.asked.mode == Mode::Live)
+        self.requests.get(request_id).is_some_and(|request| request.wants.mode == Mode::Live)
     }
 
     /// Device caps of requests, each rule once.

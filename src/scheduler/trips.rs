@@ -44,7 +44,7 @@ impl Scheduler {
         let orders = &self.state.orders;
         let tripped = !orders.tripped.is_empty()
             && (orders.is_tripped(None) || self.wanted_by(request, |rule| !orders.is_tripped(Some(rule))).is_none());
-        if tripped { Mode::Shadow } else { request.asked.mode }
+        if tripped { Mode::Shadow } else { request.wants.mode }
     }
 
     /// The first live rule of a request for which `holds`. A request that names no live rule counts as one that has one.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::{Control, ControlAction, EventBody, Outcome, ScanEvent};
-use crate::scheduler::{Phase, Snapshot, State};
-use crate::telemetry::{ALL_RULES, Metrics, PriorityClass, QuotaWindow, ScanAttempt};
+use crate::scheduler::{BreakerState, Phase, Snapshot, State};
+use crate::telemetry::{ALL_RULES, BreakerState as ShownBreaker, Metrics, PriorityClass, QuotaWindow, ScanAttempt};
 
 /// Counts what the owner of the ledger did. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -174,6 +174,20 @@ impl Accounts {
         }
     }
 
+    /// Tells that the breaker changed.
+    pub(crate) fn breaker(&self, state: BreakerState) {
+        self.metrics.set_breaker(shown(state));
+        match state {
+            BreakerState::Open => {
+                tracing::error!(
+                    "The Defender API as a whole does not work: no call begins for a while; requests wait."
+                );
+            }
+            BreakerState::HalfOpen => tracing::info!("One call finds out whether the Defender API works again."),
+            BreakerState::Closed => tracing::info!("The Defender API works again; calls flow."),
+        }
+    }
+
     /// Shows what a snapshot measured.
     pub(crate) fn show(&self, snapshot: &Snapshot) {
         let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -185,7 +199,16 @@ impl Accounts {
         self.metrics.set_quota_remaining(QuotaWindow::Hour, u64::from(snapshot.remaining.hour));
         self.metrics.set_alerts_open(whole(snapshot.open_requests), whole(snapshot.unaccounted));
         self.metrics.set_halted(snapshot.halted);
+        self.metrics.set_breaker(shown(snapshot.breaker));
         self.metrics.set_blast_radius(snapshot.tripped.iter().map(Option::as_deref));
+    }
+}
+
+const fn shown(state: BreakerState) -> ShownBreaker {
+    match state {
+        BreakerState::Closed => ShownBreaker::Closed,
+        BreakerState::HalfOpen => ShownBreaker::Probing,
+        BreakerState::Open => ShownBreaker::Open,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::defender::{
-    Client, DefenderError, LeaveBy, MachineAction, NotSent, Refusal as Refused, ScanAnswer, ScanRequest,
+    Client, DefenderError, LeaveBy, MachineAction, NotSent, Refusal as Refused, ScanAnswer, ScanRequest, TokenAnswer,
 };
 use crate::event::{AttemptResult, ScanType};
 use crate::scheduler::{Call, DeviceFacts, ReadReply, Refusal, Reply, ScanReply, SeenAction};
@@ -22,6 +22,12 @@ pub(crate) struct Caller {
 impl Caller {
     /// Makes one call; `None` for one whose answer nobody waits for.
     pub(crate) async fn call(&self, call: Call) -> Option<Reply> {
+        let reply = self.make(call).await;
+        count_tokens(&self.client, &self.metrics);
+        reply
+    }
+
+    async fn make(&self, call: Call) -> Option<Reply> {
         match call {
             Call::Scan { scan_id, attempt, device_id, scan_type, comment, intent_time } => {
                 let request = ScanRequest {
@@ -34,7 +40,7 @@ impl Caller {
                 let answer = self.client.run_antivirus_scan(request).await;
                 let (result, answer) = scan_reply(answer);
                 self.metrics.api_request(Endpoint::RunScan, result, began.elapsed());
-                if let ScanReply::InDoubt { detail } = &answer {
+                if let ScanReply::InDoubt { detail, .. } = &answer {
                     tracing::warn!(scan_id, attempt, detail, "The answer to a scan call was lost; it is in doubt.");
                 }
                 Some(Reply::Scan { scan_id, attempt, answer })
@@ -67,6 +73,13 @@ impl Caller {
                 None
             }
         }
+    }
+}
+
+/// Counts the requests for a token that were made lately.
+pub(crate) fn count_tokens(client: &Client, metrics: &Metrics) {
+    for request in client.take_token_requests() {
+        metrics.api_request(Endpoint::Token, token_result(request.answer), request.took);
     }
 }
 
@@ -126,7 +139,16 @@ fn scan_reply(answer: ScanAnswer) -> (ApiResult, ScanReply) {
                 (ApiResult::Other, ScanReply::Refused(refusal))
             }
         },
-        ScanAnswer::InDoubt { detail } => (ApiResult::Other, ScanReply::InDoubt { detail }),
+        ScanAnswer::InDoubt { detail, retry_after } => (ApiResult::Other, ScanReply::InDoubt { detail, retry_after }),
+    }
+}
+
+const fn token_result(answer: TokenAnswer) -> ApiResult {
+    match answer {
+        TokenAnswer::Status(status) => ApiResult::of_status(status),
+        TokenAnswer::Unreachable => ApiResult::Connect,
+        TokenAnswer::TimedOut => ApiResult::Timeout,
+        TokenAnswer::BrokenOff => ApiResult::Other,
     }
 }
 

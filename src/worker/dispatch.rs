@@ -343,7 +343,8 @@ fn without_answer(call: Call) -> Option<Reply> {
     let now = Timestamp::now();
     match call {
         Call::Scan { scan_id, attempt, .. } => {
-            let answer = ScanReply::InDoubt { detail: "the call broke off inside the worker".to_owned() };
+            let answer =
+                ScanReply::InDoubt { detail: "the call broke off inside the worker".to_owned(), retry_after: None };
             Some(Reply::Scan { scan_id, attempt, answer })
         }
         Call::List { created_since } => Some(Reply::List { created_since, started_at: now, answer: ReadReply::Failed }),

@@ -11,7 +11,7 @@ use super::account::Accounts;
 use super::position::PositionMetadata;
 use crate::event::{Claim, EventBody, EventError, Genesis, Mode, ScanEvent};
 use crate::kafka::{Assigned, Delivery, KafkaError, LedgerRecord, LedgerWriter};
-use crate::scheduler::{Applied, Call, Command, Reply, Scheduler, Settings};
+use crate::scheduler::{Applied, BreakerState, Call, Command, Reply, Scheduler, Settings};
 
 /// What every lane of this worker needs.
 #[derive(Debug, Clone)]
@@ -53,6 +53,8 @@ pub(crate) struct Lane {
     /// Offset behind the last record that was folded.
     end: i64,
     was_owner: bool,
+    /// The breaker, as last told.
+    breaker: BreakerState,
     deliveries: FuturesUnordered<Delivery>,
     waiting: VecDeque<ScanEvent>,
     stop: Option<Stop>,
@@ -103,6 +105,7 @@ impl Lane {
             log_id: metadata.log_id,
             end: assigned.start(),
             was_owner: false,
+            breaker: BreakerState::Closed,
             deliveries: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             stop: None,
@@ -194,6 +197,7 @@ impl Lane {
             return Vec::new();
         }
         let commands = self.scheduler.poll(now);
+        self.watch_breaker(now);
         self.execute(commands)
     }
 
@@ -201,7 +205,15 @@ impl Lane {
     /// spares the next owner the doubt.
     pub(crate) fn reply(&mut self, reply: Reply, now: Timestamp) -> Vec<Call> {
         let commands = self.scheduler.reply(reply, now);
+        self.watch_breaker(now);
         self.execute(commands)
+    }
+
+    fn watch_breaker(&mut self, now: Timestamp) {
+        let breaker = self.scheduler.breaker(now);
+        if std::mem::replace(&mut self.breaker, breaker) != breaker {
+            self.context.accounts.breaker(breaker);
+        }
     }
 
     fn execute(&mut self, commands: Vec<Command>) -> Vec<Call> {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::account::Accounts;
-use super::calls::Caller;
+use super::calls::{Caller, count_tokens};
 use super::decide::Decider;
 use super::dispatch::Dispatch;
 use super::intake::Intake;
@@ -188,9 +188,10 @@ impl Worker {
         let may_scan = self.readiness.condition("authorised at Defender", mode == Mode::Shadow);
         tasks.spawn(async move { Ended::Intake(intake.run(stop_intake).await) });
         tasks.spawn(async move { Ended::Dispatch(dispatch.run(stop_dispatch).await) });
+        let metrics = self.metrics.clone();
         tasks.spawn(async move {
             tokio::select! {
-                () = check_authority(&client, mode, &may_scan) => {}
+                () = check_authority(&client, &metrics, mode, &may_scan) => {}
                 () = stop_asking.cancelled() => {}
             }
             Ended::Authority
@@ -353,10 +354,12 @@ fn host_name() -> String {
 }
 
 /// Asks what the application may do, so that a missing permission shows now and not at the first incident.
-async fn check_authority(client: &Client, mode: Mode, may_scan: &Condition) {
+async fn check_authority(client: &Client, metrics: &Metrics, mode: Mode, may_scan: &Condition) {
     let mut pause = RETRY_FIRST;
     loop {
-        match client.roles().await {
+        let roles = client.roles().await;
+        count_tokens(client, metrics);
+        match roles {
             Ok(roles) => {
                 if !roles.scan {
                     tracing::error!(

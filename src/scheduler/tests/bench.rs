@@ -291,7 +291,7 @@ pub(super) fn refused(result: crate::event::AttemptResult, retry_after: Option<u
 }
 
 pub(super) fn in_doubt() -> ScanReply {
-    ScanReply::InDoubt { detail: "cut".to_owned() }
+    ScanReply::InDoubt { detail: "cut".to_owned(), retry_after: None }
 }
 
 pub(super) fn marked(scan_id: &str) -> String {

@@ -2,9 +2,13 @@
 
 mod answers;
 mod bench;
+mod breaker;
 mod carried;
+mod counts;
 mod covered;
 mod doubt;
+mod estimate;
+mod growth;
 mod guards;
 mod last_look;
 mod ownership;

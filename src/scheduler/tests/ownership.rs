@@ -87,6 +87,7 @@ fn facts_of_a_former_owner_still_count() {
     let rest = bench.now + SignedDuration::from_hours(6);
     let accepted = Accepted {
         cooldown_step: 0,
+        cooldown_grows_until: None,
         claim: "claim-0".to_owned(),
         scan_id: scan_id.clone(),
         attempt: 1,

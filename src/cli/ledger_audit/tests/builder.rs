@@ -121,6 +121,7 @@ impl Log {
     pub(super) fn intent(&mut self, scan: &str, attempt: u32, ids: &[&str]) -> i64 {
         self.append(Intent {
             cooldown_step: 0,
+            cooldown_grows_for_seconds: None,
             claim: self.claim.clone(),
             scan_id: scan.to_owned(),
             attempt,
@@ -164,6 +165,7 @@ impl Log {
     pub(super) fn accepted(&mut self, scan: &str, attempt: u32, ids: &[&str], action: &str) -> i64 {
         self.append(Accepted {
             cooldown_step: 0,
+            cooldown_grows_until: None,
             claim: self.claim.clone(),
             scan_id: scan.to_owned(),
             attempt,
@@ -256,6 +258,7 @@ impl Log {
         self.append(Finished {
             began_at: None,
             cooldown_step: 0,
+            cooldown_grows_until: None,
             claim: self.claim.clone(),
             scan_id: scan.to_owned(),
             request_ids: texts(ids),

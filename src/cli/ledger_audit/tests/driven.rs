@@ -176,7 +176,7 @@ impl World {
                 retry_after,
             })
         };
-        let doubt = || ScanReply::InDoubt { detail: "no answer".to_owned() };
+        let doubt = || ScanReply::InDoubt { detail: "no answer".to_owned(), retry_after: None };
         let now = self.now;
         let open =
             self.actions.iter().find(|action| action.ends > now && action.seen.device_id.as_deref() == Some(device));

@@ -274,7 +274,14 @@ fn a_rest_that_was_carried() {
     let mut log = Log::begun();
     let device = DeviceRef { id: DEVICE.to_owned(), ..DeviceRef::default() };
     let (claim, scan_type) = ("a".to_owned(), ScanType::Full);
-    let carried = log.append(Carried::Cooldown { claim, device, cooldown_until: at(100), scan_type, cooldown_step: 0 });
+    let carried = log.append(Carried::Cooldown {
+        claim,
+        device,
+        cooldown_until: at(100),
+        scan_type,
+        cooldown_step: 0,
+        cooldown_grows_until: None,
+    });
     log.requested("r10");
     let offset = log.intent("s1", 1, &["r10"]);
     log.assert_only(ViolationCode::CooldownBroken, &[carried, offset]);

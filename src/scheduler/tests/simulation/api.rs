@@ -128,7 +128,7 @@ impl Api {
     pub(super) fn arrive(&mut self, dice: &mut Dice, trouble: u32, post: Post, coverage: &mut Coverage) -> ScanReply {
         let now = post.at;
         self.posts.push(post.clone());
-        let lost = |detail: &str| ScanReply::InDoubt { detail: detail.to_owned() };
+        let lost = |detail: &str| ScanReply::InDoubt { detail: detail.to_owned(), retry_after: None };
         if let Some(until) = self.limited_until.filter(|until| *until > now) {
             return rate_limited(Some(until.duration_since(now)), coverage);
         }

@@ -369,7 +369,7 @@ impl World {
         let mut back = self.now + self.dice.millis(5, 1500);
         if self.dice.chance(self.hard.api / 10) || back > sent + CALL_TIMEOUT {
             self.coverage.saw("api answer_too_late");
-            answer = ScanReply::InDoubt { detail: "timed out".to_owned() };
+            answer = ScanReply::InDoubt { detail: "timed out".to_owned(), retry_after: None };
             back = sent + CALL_TIMEOUT;
         }
         self.at(back, Happening::To(id, Due::Answer(Reply::Scan { scan_id, attempt, answer })));
