@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::bench::{Bench, start_time};
 use crate::event::{
-    Carried, Claim, Control, ControlAction, EventBody, ScanEvent, Silence, SilenceField, SilenceMatcher,
+    Carried, Claim, Control, ControlAction, DeviceRef, EventBody, ScanEvent, ScanType, Silence, SilenceField,
+    SilenceMatcher,
 };
 use crate::scheduler::State;
 
@@ -109,9 +110,21 @@ fn carried(kind: Kind, of: i64) -> Carried {
     }
 }
 
+/// A device that rests to the end of the history.
+fn rest(device: i64) -> Carried {
+    Carried::Cooldown {
+        claim: "claim".to_owned(),
+        device: DeviceRef { id: device.to_string(), ..DeviceRef::default() },
+        cooldown_until: start_time() + SignedDuration::from_hours(1000),
+        scan_type: ScanType::Quick,
+        cooldown_step: 0,
+    }
+}
+
 /// The log of a history and the order that holds at its end; `None` if it cannot happen: a carried record without an
-/// order, or under way for hours.
-fn history(kind: Kind, steps: &[Step]) -> Option<(Vec<ScanEvent>, Option<i64>)> {
+/// order, or under way for hours. Where `pinned`, a record that is needed for long follows each end of an order, so that
+/// replay may begin there.
+fn history(kind: Kind, steps: &[Step], pinned: bool) -> Option<(Vec<ScanEvent>, Option<i64>)> {
     let mut now = start_time();
     let claim = Claim { claim: "claim".to_owned(), owner: "test".to_owned(), version: "0".to_owned() };
     let mut log = vec![ScanEvent::new(now, "tenant", claim)];
@@ -145,6 +158,9 @@ fn history(kind: Kind, steps: &[Step]) -> Option<(Vec<ScanEvent>, Option<i64>)> 
         };
         now += SignedDuration::from_secs(1);
         log.push(ScanEvent::new(now, "tenant", body));
+        if pinned && *step == Step::End {
+            log.push(ScanEvent::new(now, "tenant", rest(offset)));
+        }
     }
     Some((log, holds))
 }
@@ -152,7 +168,12 @@ fn history(kind: Kind, steps: &[Step]) -> Option<(Vec<ScanEvent>, Option<i64>)> 
 /// Every history of up to six steps.
 fn every_history(kind: Kind) -> impl Iterator<Item = (Vec<ScanEvent>, Option<i64>)> {
     (1..=6_u32).flat_map(move |length| {
-        (0..5_usize.pow(length)).filter_map(move |mut number| {
+        (0..2 * 5_usize.pow(length)).filter_map(move |mut number| {
+            let pinned = number % 2 == 1;
+            number /= 2;
+            if pinned && length > 5 {
+                return None;
+            }
             let steps: Vec<Step> = (0..length)
                 .map(|_| {
                     let step = STEPS[number % 5];
@@ -160,7 +181,7 @@ fn every_history(kind: Kind) -> impl Iterator<Item = (Vec<ScanEvent>, Option<i64
                     step
                 })
                 .collect();
-            history(kind, &steps)
+            history(kind, &steps, pinned)
         })
     })
 }

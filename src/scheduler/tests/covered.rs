@@ -104,6 +104,23 @@ fn alerts_of_our_own_scan_never_start_another_whenever_they_come() {
 }
 
 #[test]
+fn what_a_long_scan_covered_is_known_to_the_next_owner_after_a_short_rest() {
+    let mut bench = Bench::new();
+    bench.request_with("a", "1", |asked| asked.cooldown_seconds = 60);
+    bench.accept_next("action");
+    let raised = bench.now + SignedDuration::from_hours(2);
+    bench.now += SignedDuration::from_hours(4);
+    bench.list(ReadReply::Complete(vec![seen("action", "1", "Succeeded", None)]));
+    bench.pass(1800);
+    bench.request_with("other", "2", |asked| asked.mode = crate::event::Mode::Shadow);
+    bench.pass(5);
+    bench.restart();
+    assert!(!bench.scheduler.state().known_requests.contains("a"), "replay began after the request");
+    assert_eq!(asks(&mut bench, "late", raised, ScanType::Quick), Some(SuppressedReason::Covered));
+    same_from_everywhere(&bench.log);
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let (mut bench, ..) = scanned(ScanType::Quick, "Succeeded", 30 * 24 * 3600);
     let device = super::bench::device_id("1");

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::bench::{Bench, refused, seen};
 use crate::event::{
     Accepted, Action, AttemptResult, ControlAction, DeviceRef, EventBody, ResolvedBy, ScanEvent, ScanType, Suppressed,
-    SuppressedReason,
+    SuppressedReason, WithdrawReason,
 };
 use crate::scheduler::{Applied, Command, ReadReply, Scheduler};
 
@@ -22,6 +22,9 @@ fn the_kill_switch_between_intent_and_read_back_withdraws_it_and_loses_nothing()
             bench.control(ControlAction::Halted);
         }
         bench.take(commands);
+        bench.run();
+        let EventBody::Withdrawn(withdrawn) = bench.last() else { panic!("{:?}", bench.last()) };
+        assert_eq!(withdrawn.withdrawn, WithdrawReason::Halted);
         bench.pass(3600);
         assert!(bench.calls.is_empty());
         assert_eq!((bench.count("intent"), bench.count("withdrawn"), bench.open()), (1, 1, 1));
