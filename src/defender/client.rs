@@ -123,8 +123,10 @@ impl Client {
                 return ScanAnswer::NotSent { detail, cause: NotSent::TokenUnavailable };
             }
         };
-        let too_late =
-            || ScanAnswer::NotSent { detail: "the moment to leave had passed, or the kill switch was pulled".to_owned(), cause: NotSent::TooLate };
+        let too_late = || ScanAnswer::NotSent {
+            detail: "the moment to leave had passed, or the kill switch was pulled".to_owned(),
+            cause: NotSent::TooLate,
+        };
         if request.must_leave_by.is_late() || self.stopped.load(Ordering::SeqCst) {
             return too_late();
         }

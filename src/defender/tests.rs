@@ -159,7 +159,7 @@ async fn a_body_that_is_late_at_the_last_moment_is_not_written() {
     let api = Raw::start(Until::Body).await;
     let settings = settings(&api.url, &api.url);
     let client = http::builder(&settings, &api.url, false).build().unwrap();
-    let gate = Gate::new(LeaveBy::from_now(Duration::ZERO));
+    let gate = Gate::new(LeaveBy::from_now(Duration::ZERO), std::sync::Arc::default());
     let sent = client.post(&api.url).header("content-length", "5").body(gate.body(Bytes::from_static(b"hello"))).send();
     assert!(sent.await.is_err());
     assert!(gate.was_late() && gate.close());

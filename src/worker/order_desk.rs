@@ -168,7 +168,8 @@ impl Desk {
         if let ControlAction::SilenceEnded { silence_id } = &order.control {
             let state = read_state(&self.kafka).await.map_err(unreadable)?;
             if !silences_of(&state, Timestamp::now()).iter().any(|silence| silence.id == *silence_id) {
-                let message = format!("no silence `{silence_id}` is in force or to come; GET /admin/silences lists them");
+                let message =
+                    format!("no silence `{silence_id}` is in force or to come; GET /admin/silences lists them");
                 return Err(AdminError::new(404, "unknown_silence", message));
             }
         }
@@ -201,7 +202,8 @@ impl Desk {
         let status = self.status.borrow().clone();
         let owner = status.claim.is_some();
         let shown = &status.snapshot;
-        let tripped = status.orders.tripped.iter().map(|(rule_id, order)| json!({ "rule": rule_id, "since": order.time }));
+        let tripped =
+            status.orders.tripped.iter().map(|(rule_id, order)| json!({ "rule": rule_id, "since": order.time }));
         let ordered = status.orders.halted.map(|order| json!({ "since": order.time, "offset": order.offset }));
         let silences = status.orders.silences.values().map(|(silence, _)| silence);
         let silences: Vec<_> = silences.filter(|silence| silence.ends_at > now).collect();

@@ -119,7 +119,9 @@ pub async fn read_state(kafka: &KafkaSettings) -> Result<State, OrderError> {
         }
         match record.event {
             Ok(event) => drop(state.apply(record.offset, &event)),
-            Err(source @ EventError::TooNew { .. }) => return Err(OrderError::Record { offset: record.offset, source }),
+            Err(source @ EventError::TooNew { .. }) => {
+                return Err(OrderError::Record { offset: record.offset, source });
+            }
             // Every fold leaves it out.
             Err(EventError::Malformed(_)) => {}
         }

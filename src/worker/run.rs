@@ -1,6 +1,5 @@
 //! From a configuration to running loops, and back to rest.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;

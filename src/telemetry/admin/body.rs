@@ -124,7 +124,7 @@ pub struct SilenceBody {
     /// In force until here. Give this or `for`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
-    /// How long it is in force (`2h`, `3d`), from its start.
+    /// How long it is in force (`2h`, `72h`), from its start.
     #[serde(
         default,
         rename = "for",

@@ -140,7 +140,8 @@ fn parsed<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T,
         }
         _ => AdminError::invalid(rejection.body_text()),
     })?;
-    serde_json::from_slice(&body).map_err(|error| AdminError::invalid(format!("the body is not as it must be: {error}")))
+    serde_json::from_slice(&body)
+        .map_err(|error| AdminError::invalid(format!("the body is not as it must be: {error}")))
 }
 
 async fn ask(api: &AdminApi, verb: AdminVerb) -> Result<Value, AdminError> {

@@ -78,7 +78,9 @@ fn checked(token: &str) -> Result<(), String> {
     if token.len() >= SHORTEST_TOKEN && plain {
         return Ok(());
     }
-    Err(format!("must be {SHORTEST_TOKEN} or more printable ASCII characters without spaces, such as `openssl rand -hex 32` makes"))
+    Err(format!(
+        "must be {SHORTEST_TOKEN} or more printable ASCII characters without spaces, such as `openssl rand -hex 32` makes"
+    ))
 }
 
 #[cfg(test)]
