@@ -151,7 +151,7 @@ async fn silences_and_re_arming_by_command_are_what_the_ledger_folds_to() {
     let (status, body) =
         worker.admin("DELETE", "/admin/silences/nobody", &json!({ "author": "jane" })).expect("an answer");
     assert_eq!((status, &body["code"]), (404, &json!("unknown_silence")), "{body}");
-    let (code, said, error) = scene.command(&["silences", "end", &id[..8]]);
+    let (code, said, error) = scene.command(&["silences", "end", &id.chars().take(8).collect::<String>()]);
     assert_eq!((code, said), (0, format!("Ended the silence {id}.\n")), "{error}");
     assert_eq!(listed(&[])["silences"].as_array().map(Vec::len), Some(1));
 
