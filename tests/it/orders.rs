@@ -193,3 +193,29 @@ async fn the_tail_begins_at_the_offset_it_was_told() {
     assert_eq!(offsets(last + 1), Vec::<i64>::new());
     assert_eq!(offsets(last + 1000), Vec::<i64>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_that_the_ledger_does_not_take_binds_here_and_is_written_later() {
+    let load = load(6);
+    let mut scene = Scene::set_on_own_broker(&load, 1, PACE).await;
+    let mut worker = scene.start_worker();
+    scene.wait_for("the worker is ready", &mut worker, |worker| worker.not_ready().is_none()).await;
+    scene.broker.set_up(false);
+    let (code, _, error) = scene.command(&["halt", "--url", &worker.admin_url(), "--comment", "Kafka is away"]);
+    assert!(code == 1 && error.contains("not_recorded") && error.contains("this replica is halted"), "{code}: {error}");
+    let halted = |worker: &Worker| {
+        let (_, status) = worker.admin("GET", "/admin/status", &Value::Null)?;
+        Some((status["halted"]["here"].as_bool()?, status["halted"]["unrecorded"].as_bool()?))
+    };
+    assert_eq!(halted(&worker), Some((true, true)));
+    scene.broker.set_up(true);
+    scene.wait_for("the ledger has it", &mut worker, |worker| halted(worker) == Some((true, false))).await;
+    let ordered = Timestamp::now();
+    scene.produce(&load.lines).await;
+    assert_eq!(calls_have_ended(&scene, ordered).await, 0);
+    let (code, _, error) = scene.command(&["resume", "--comment", "it is back"]);
+    assert_eq!(code, 0, "{error}");
+    let mut ledger = scene.ledger().await;
+    scene.comes_to_rest(load.requests(), &mut ledger, &mut worker).await;
+    scene.check_promises(&load, &ledger).await;
+}
