@@ -175,7 +175,7 @@ async fn nothing_leaves_while_the_kill_switch_is_pulled() {
     let api = Raw::start(Until::Body).await;
     let authority = Raw::start(Until::Answer(TOKEN)).await;
     let stopped = std::sync::Arc::new(AtomicBool::new(true));
-    let client = Client::new(&settings(&api.url, &authority.url)).unwrap().stopped_by(std::sync::Arc::clone(&stopped));
+    let client = Client::new(&settings(&authority.url, &api.url)).unwrap().stopped_by(std::sync::Arc::clone(&stopped));
     let answer = client.run_antivirus_scan(request()).await;
     assert!(matches!(&answer, ScanAnswer::NotSent { cause: NotSent::TooLate, .. }), "{answer:?}");
     assert_eq!(api.received(), Vec::<String>::new(), "nobody was even called");
