@@ -1,18 +1,11 @@
 //! `healthcheck`: asks a running worker (or simulator) whether it is ready, with nothing but a socket.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context as _;
 
+use super::http_client::{Ask, ask};
 use super::{CliError, Context};
-
-/// Longest time to connect, to write and to wait for the answer, each.
-const TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Longest answer that is read.
-const LONGEST_ANSWER: u64 = 64 * 1024;
 
 /// Options of `healthcheck`.
 #[derive(Debug, clap::Args)]
@@ -36,8 +29,8 @@ pub struct Args {
 /// [`CliError::Unexpected`] where the worker cannot be reached or says no, with its answer.
 pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
     let address = reachable(args.address);
-    let (status, body) =
-        ask(address, &args.path).with_context(|| format!("cannot ask http://{address}{}", args.path))?;
+    let (status, body) = ask(address, &Ask::get(&address.to_string(), &args.path))
+        .with_context(|| format!("cannot ask http://{address}{}", args.path))?;
     if status != 200 {
         return Err(anyhow::anyhow!(
             "http://{address}{} says {status}: {}",
@@ -56,21 +49,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    // In one piece: a server may answer as soon as it has read the first line.
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status =
-        answer.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)).and_then(|word| word.parse().ok());
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-    status.zip(body).context("the answer is not HTTP")
 }
 
 #[cfg(test)]

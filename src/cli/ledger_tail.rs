@@ -179,10 +179,11 @@ pub async fn tail(
 ) -> Result<(), KafkaError> {
     let extent = match args.from {
         From::End => ScanExtent::FromEnd,
-        From::Beginning | From::Offset(_) if args.follow => ScanExtent::FromBeginning,
-        From::Beginning | From::Offset(_) => ScanExtent::Everything,
+        From::Beginning if args.follow => ScanExtent::FromBeginning,
+        From::Beginning => ScanExtent::Everything,
+        From::Offset(offset) if args.follow => ScanExtent::FollowFrom(offset),
+        From::Offset(offset) => ScanExtent::EverythingFrom(offset),
     };
-    let first = if let From::Offset(offset) = args.from { offset } else { 0 };
     let mut records = RecordStream::open(kafka, Cluster::Ledger, &kafka.ledger_topic, extent).await?;
     while let Some(record) = records.next().await {
         let LedgerRecord { partition, offset, event, .. } = record?.into();
@@ -190,7 +191,7 @@ pub async fn tail(
             Ok(event) => args.filter.admits(event),
             Err(_) => args.filter.admits_unreadable(),
         };
-        if offset >= first && shown && !show(&TailLine { partition, offset, event }) {
+        if shown && !show(&TailLine { partition, offset, event }) {
             break;
         }
     }

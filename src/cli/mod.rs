@@ -7,19 +7,24 @@ pub mod check;
 pub mod completions;
 pub mod config;
 mod context;
+pub mod dead_letters;
 pub mod decode;
 pub mod demo;
 mod error;
+pub mod halt;
 pub mod health;
+mod http_client;
 pub mod ledger;
 pub mod ledger_audit;
 pub mod ledger_tail;
+mod orders;
 pub mod produce;
 pub mod rules;
 pub mod rules_check;
 pub mod rules_explain;
 pub mod run;
 pub mod schemas;
+pub mod silences;
 pub mod simulator;
 
 use std::io::BufRead;
@@ -67,6 +72,18 @@ pub enum Command {
     /// Prove what happened, and look at it.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Look at records that could not be decoded, and send them again.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// Stop every call, on every replica, until somebody resumes. Requests wait and nothing is lost.
+    Halt(halt::HaltArgs),
+    /// Go on after `halt`.
+    Resume(halt::ResumeArgs),
+    /// Let a cap on devices that tripped count anew.
+    Rearm(halt::RearmArgs),
+    /// Hold back for a while what a person wants held back.
+    #[command(subcommand)]
+    Silences(silences::Command),
     /// Check and explain rules.
     #[command(subcommand)]
     Rules(rules::Command),
@@ -115,6 +132,11 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Produce(args) => produce_alerts(args, context),
         Command::Simulator(args) => Ok(runtime()?.block_on(simulator::run(args.as_ref().clone()))?),
         Command::Ledger(command) => ledger::run(command, context),
+        Command::DeadLetters(command) => dead_letters::run(command, context),
+        Command::Halt(args) => halt::halt(args, context),
+        Command::Resume(args) => halt::resume(args, context),
+        Command::Rearm(args) => halt::rearm(args, context),
+        Command::Silences(command) => silences::run(command, context),
         Command::Rules(command) => rules::run(command, context),
     }
 }

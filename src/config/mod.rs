@@ -27,7 +27,7 @@ use crate::defender::Settings as DefenderSettings;
 use crate::kafka::Settings as KafkaSettings;
 use crate::rules::Mode;
 use crate::scheduler::Settings as SchedulerSettings;
-use crate::telemetry::Settings as TelemetrySettings;
+use crate::telemetry::{AdminSettings, Settings as TelemetrySettings};
 use crate::worker::Settings as WorkerSettings;
 
 pub use error::{ConfigError, ConfigErrors, Place, Position};
@@ -55,6 +55,8 @@ pub struct Config {
     pub scheduler: SchedulerSettings,
     /// Metrics, health endpoints and logs.
     pub telemetry: TelemetrySettings,
+    /// Orders of operators over HTTP.
+    pub admin: AdminSettings,
     /// Start and stop of the worker.
     pub worker: WorkerSettings,
 }
@@ -102,6 +104,7 @@ impl layers::Sections for Config {
             ("defender", self.defender.validate()),
             ("scheduler", self.scheduler.validate()),
             ("telemetry", self.telemetry.validate()),
+            ("admin", self.admin.validate()),
             ("worker", self.worker.validate()),
             ("scheduler", self.call_timeouts()),
         ];

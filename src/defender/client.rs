@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,6 +59,8 @@ pub struct Client {
     base: Url,
     call_timeout: Duration,
     page_size: u32,
+    /// While it is set, no scan request leaves.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -84,7 +87,15 @@ impl Client {
             base,
             call_timeout: settings.call_timeout,
             page_size: settings.list_page_size,
+            stopped: Arc::default(),
         })
+    }
+
+    /// Scan requests leave only while `stopped` is not set: it is asked where the body is handed to the socket, so that a
+    /// call which waits for a token or a connection when somebody sets it never leaves.
+    #[must_use]
+    pub fn stopped_by(self, stopped: Arc<AtomicBool>) -> Self {
+        Self { stopped, ..self }
     }
 
     /// What the app registration may do, as its token says. A start-up check: a missing role otherwise shows as a 403 at the
@@ -118,12 +129,14 @@ impl Client {
                 return ScanAnswer::NotSent { detail, cause: NotSent::TokenUnavailable };
             }
         };
-        let too_late =
-            || ScanAnswer::NotSent { detail: "the moment to leave had passed".to_owned(), cause: NotSent::TooLate };
-        if request.must_leave_by.is_late() {
+        let too_late = || ScanAnswer::NotSent {
+            detail: "the moment to leave had passed, or the kill switch was pulled".to_owned(),
+            cause: NotSent::TooLate,
+        };
+        if request.must_leave_by.is_late() || self.stopped.load(Ordering::SeqCst) {
             return too_late();
         }
-        let gate = Gate::new(request.must_leave_by);
+        let gate = Gate::new(request.must_leave_by, Arc::clone(&self.stopped));
         let body = json!({ "Comment": request.comment, "ScanType": request.scan_type }).to_string();
         let url = self.url(&["machines", request.machine_id, "runAntiVirusScan"]);
         let sent = self.post(url, &token, body, |bytes| gate.body(bytes)).send();

@@ -1,7 +1,7 @@
 //! The last moment at which a scan request may leave, and the gate that holds it to that.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,18 +63,21 @@ const LATE: u8 = 3;
 pub(super) struct Gate {
     state: Arc<AtomicU8>,
     leave_by: LeaveBy,
+    /// While it is set, nothing leaves.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Gate {
-    pub(super) fn new(leave_by: LeaveBy) -> Self {
-        Self { state: Arc::new(AtomicU8::new(WAITING)), leave_by }
+    pub(super) fn new(leave_by: LeaveBy, stopped: Arc<AtomicBool>) -> Self {
+        Self { state: Arc::new(AtomicU8::new(WAITING)), leave_by, stopped }
     }
 
     /// The body, which decides at its first poll whether it leaves.
     pub(super) fn body(&self, bytes: Bytes) -> reqwest::Body {
         let gate = self.clone();
         reqwest::Body::wrap_stream(stream::once(async move {
-            let next = if gate.leave_by.is_late() { LATE } else { LEFT };
+            let may_not = gate.leave_by.is_late() || gate.stopped.load(Ordering::SeqCst);
+            let next = if may_not { LATE } else { LEFT };
             match gate.state.compare_exchange(WAITING, next, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) if next == LEFT => Ok(bytes),
                 _ => Err(std::io::Error::other("the request may not leave any more")),
@@ -90,7 +93,7 @@ impl Gate {
         }
     }
 
-    /// Whether the body was held back for being late.
+    /// Whether the body was held back for being late, or because nothing may leave.
     pub(super) fn was_late(&self) -> bool {
         self.state.load(Ordering::SeqCst) == LATE
     }
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_closed_gate_stays_closed() {
-        let gate = Gate::new(LeaveBy::from_now(Duration::from_secs(60)));
+        let gate = Gate::new(LeaveBy::from_now(Duration::from_secs(60)), Arc::default());
         assert!(gate.close() && gate.close() && !gate.was_late());
     }
 }

@@ -195,7 +195,7 @@ async fn a_body_that_is_late_at_the_last_moment_is_not_written() {
     let api = Raw::start(Until::Body).await;
     let settings = settings(&api.url, &api.url);
     let client = http::builder(&settings, &api.url, false).build().unwrap();
-    let gate = Gate::new(LeaveBy::from_now(Duration::ZERO));
+    let gate = Gate::new(LeaveBy::from_now(Duration::ZERO), std::sync::Arc::default());
     let sent = client.post(&api.url).header("content-length", "5").body(gate.body(Bytes::from_static(b"hello"))).send();
     assert!(sent.await.is_err());
     assert!(gate.was_late() && gate.close());
@@ -203,6 +203,30 @@ async fn a_body_that_is_late_at_the_last_moment_is_not_written() {
         tokio::task::yield_now().await;
     }
     assert_eq!(api.received(), [""], "not even the head left");
+}
+
+#[tokio::test]
+async fn nothing_leaves_while_the_kill_switch_is_pulled() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let api = Raw::start(Until::Body).await;
+    let authority = Raw::start(Until::Answer(TOKEN)).await;
+    let stopped = std::sync::Arc::new(AtomicBool::new(true));
+    let client = Client::new(&settings(&authority.url, &api.url)).unwrap().stopped_by(std::sync::Arc::clone(&stopped));
+    let answer = client.run_antivirus_scan(request()).await;
+    assert!(matches!(&answer, ScanAnswer::NotSent { cause: NotSent::TooLate, .. }), "{answer:?}");
+    assert_eq!(api.received(), Vec::<String>::new(), "nobody was even called");
+    // Pulled at the last moment, when the request is on its way to the socket.
+    let settings = settings(&api.url, &api.url);
+    let http = http::builder(&settings, &api.url, false).build().unwrap();
+    let gate = Gate::new(LeaveBy::from_now(Duration::from_secs(60)), std::sync::Arc::clone(&stopped));
+    let body = gate.body(Bytes::from_static(b"hello"));
+    assert!(http.post(&api.url).header("content-length", "5").body(body).send().await.is_err());
+    assert!(gate.close());
+    while api.received().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(api.received(), [""], "not even the head left");
+    stopped.store(false, Ordering::SeqCst);
 }
 
 #[tokio::test]

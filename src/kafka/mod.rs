@@ -16,6 +16,7 @@ mod progress;
 #[cfg(test)]
 mod progress_tests;
 mod record;
+mod replay;
 mod scan;
 mod settings;
 #[cfg(test)]
@@ -33,5 +34,6 @@ pub use produce::{ProduceReport, produce_lines};
 pub use producer::Delivery;
 pub use progress::{CommitPoint, Progress, RecordOutcomes, Tally};
 pub use record::ConsumedRecord;
+pub use replay::{KeptRecord, MAX_REPLAYS, ReplayWriter, replay_source};
 pub use scan::{RecordStream, ScanExtent, Watermarks, committed, read_all, watermarks};
 pub use settings::{ClusterSettings, LedgerSettings, Settings};

@@ -103,5 +103,6 @@ fn enqueue(producer: &RecordProducer, topic: &str, content: &[u8]) -> Result<Del
         key: None,
         payload: Some(content),
         headers: OwnedHeaders::new(),
+        timestamp: None,
     })
 }

@@ -22,6 +22,8 @@ pub(super) struct NewRecord<'a> {
     pub(super) key: Option<&'a [u8]>,
     pub(super) payload: Option<&'a [u8]>,
     pub(super) headers: OwnedHeaders,
+    /// When the record says that it was made, in milliseconds since 1970; `None`: now.
+    pub(super) timestamp: Option<i64>,
 }
 
 /// Shared by everything that writes; cheap to clone.
@@ -49,6 +51,7 @@ impl RecordProducer {
         message.partition = record.partition;
         message.key = record.key;
         message.payload = record.payload;
+        message.timestamp = record.timestamp;
         match self.producer.send_result(message) {
             Ok(future) => Ok(Delivery { future, topic: Arc::clone(&topic), producer: self.producer.clone() }),
             Err((error, _)) => Err(self.fatal().unwrap_or_else(|| KafkaError::produced(&topic, &error))),

@@ -42,6 +42,27 @@ pub enum ScanExtent {
     FromBeginning,
     /// What is written from now on, for ever.
     FromEnd,
+    /// From this offset in every partition (or the oldest record that is left behind it) to what was the newest when the scan
+    /// began; then the stream ends.
+    EverythingFrom(i64),
+    /// From this offset in every partition (or the oldest record that is left behind it), and on for ever.
+    FollowFrom(i64),
+}
+
+impl ScanExtent {
+    /// Where a partition is begun.
+    fn start(self, marks: &Watermarks) -> i64 {
+        match self {
+            Self::Everything | Self::FromBeginning => marks.low,
+            Self::FromEnd => marks.high,
+            // The broker refuses an offset that is not there, on either side.
+            Self::EverythingFrom(offset) | Self::FollowFrom(offset) => offset.max(marks.low).min(marks.high),
+        }
+    }
+
+    const fn ends(self) -> bool {
+        matches!(self, Self::Everything | Self::EverythingFrom(_))
+    }
 }
 
 /// Records of a topic, in the order of offsets within each partition. Dropping it ends the reading.
@@ -190,17 +211,16 @@ impl Scan {
         let consumer = make(config)?;
         let watermarks = ask_watermarks(&consumer, config, topic)?;
         let mut assignment = TopicPartitionList::new();
-        for Watermarks { partition, low, high } in &watermarks {
-            let start = if extent == ScanExtent::FromEnd { *high } else { *low };
+        for marks in &watermarks {
             assignment
-                .add_partition_offset(topic, *partition, Offset::Offset(start))
+                .add_partition_offset(topic, marks.partition, Offset::Offset(extent.start(marks)))
                 .map_err(|error| KafkaError::Consume(error.to_string()))?;
         }
         consumer.assign(&assignment).map_err(|error| KafkaError::Consume(error.to_string()))?;
-        let open = (extent == ScanExtent::Everything).then(|| {
+        let open = extent.ends().then(|| {
             watermarks
                 .iter()
-                .filter(|marks| marks.low < marks.high)
+                .filter(|marks| extent.start(marks) < marks.high)
                 .map(|marks| (marks.partition, marks.high))
                 .collect()
         });
@@ -244,6 +264,27 @@ impl Scan {
                 let error = KafkaError::TimedOut { what: "reading a topic".to_owned(), seconds: STALLED.as_secs() };
                 return drop(sender.blocking_send(Err(error)));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_begins_where_it_was_told_and_never_outside_the_log() {
+        let marks = Watermarks { partition: 0, low: 10, high: 20 };
+        for (extent, start) in [
+            (ScanExtent::Everything, 10),
+            (ScanExtent::FromBeginning, 10),
+            (ScanExtent::FromEnd, 20),
+            (ScanExtent::EverythingFrom(0), 10),
+            (ScanExtent::EverythingFrom(15), 15),
+            (ScanExtent::FollowFrom(15), 15),
+            (ScanExtent::FollowFrom(99), 20),
+        ] {
+            assert_eq!(extent.start(&marks), start, "{extent:?}");
         }
     }
 }

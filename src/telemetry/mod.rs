@@ -3,6 +3,7 @@
 //! This room knows nothing of what the worker does: others tell it. It holds no globals; the log's subscriber is installed
 //! by the command that runs.
 
+mod admin;
 mod health;
 mod http;
 pub mod logs;
@@ -10,6 +11,9 @@ mod metrics;
 mod settings;
 mod throttle;
 
+pub use admin::{
+    AdminApi, AdminError, AdminRequest, AdminSettings, AdminVerb, OrderBody, RearmBody, SilenceBody, serve_admin,
+};
 pub use health::{Condition, Liveness, LoopState, Progress, Readiness};
 pub use http::{AdminState, serve};
 pub use metrics::{

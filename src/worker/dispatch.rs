@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Caller;
 use super::lane::{Lane, LaneContext, Stop};
+use super::order_desk::DispatchStatus;
 use super::settings::Settings;
 use crate::kafka::{Assigned, KafkaError, LedgerConsumer, LedgerInput, LedgerWriter, Settings as KafkaSettings};
 use crate::scheduler::{Call, ReadReply, Reply, ScanReply, Snapshot};
@@ -31,6 +33,8 @@ pub(crate) struct Dispatch {
     pub(crate) progress: Progress,
     /// Holds unless the lane waits for an operator.
     pub(crate) not_halted: Condition,
+    /// What is told of this replica.
+    pub(crate) status: watch::Sender<DispatchStatus>,
 }
 
 /// What is left when it stopped.
@@ -86,6 +90,7 @@ impl Running {
         commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut measure = interval(Duration::from_secs(1));
         measure.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pulled = self.dispatch.context.switch.changes();
         loop {
             self.dispatch.progress.beat(Timestamp::now());
             tokio::select! {
@@ -94,6 +99,8 @@ impl Running {
                 Some(ended) = self.calls.join_next_with_id() => self.ended(ended),
                 () = delivered(&mut self.lane) => {}
                 _ = tick.tick() => {}
+                // Nothing is left to do but to look at the switch again.
+                Ok(()) = pulled.changed() => {}
                 _ = commit.tick() => self.commit().await,
                 _ = measure.tick() => self.measure(),
                 () = at(self.claim_again) => self.join_again()?,
@@ -230,6 +237,9 @@ impl Running {
 
     /// What follows after anything happened.
     fn after_round(&mut self) {
+        if let Some(lane) = &mut self.lane {
+            lane.obey_switch();
+        }
         let stopped = self.lane.as_ref().and_then(Lane::stopped).cloned();
         if let Some(stop) = stopped {
             if self.assigned.is_none() {
@@ -301,8 +311,21 @@ impl Running {
 
     fn measure(&mut self) {
         // Only the owner knows; what another replica owns by now is its to tell.
-        let Some(lane) = self.lane.as_ref().filter(|lane| self.assigned.is_some() && lane.is_owner()) else { return };
-        self.dispatch.context.accounts.show(&lane.scheduler().snapshot(Timestamp::now()));
+        let Some(lane) = self.lane.as_ref().filter(|lane| self.assigned.is_some() && lane.is_owner()) else {
+            let waits_for = self.last_word.clone();
+            self.dispatch.status.send_replace(DispatchStatus { waits_for, ..DispatchStatus::default() });
+            return;
+        };
+        let now = Timestamp::now();
+        let snapshot = lane.scheduler().snapshot(now);
+        self.dispatch.context.accounts.show(&snapshot);
+        self.dispatch.status.send_replace(DispatchStatus {
+            at: Some(now),
+            claim: Some(lane.claim().to_owned()),
+            waits_for: None,
+            snapshot,
+            orders: lane.scheduler().state().orders.clone(),
+        });
     }
 
     /// Starts nothing new, records the answers of the calls under way, and commits.

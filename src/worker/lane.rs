@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
 use super::account::Accounts;
+use super::kill_switch::KillSwitch;
 use super::position::PositionMetadata;
 use crate::event::{Claim, EventBody, EventError, Genesis, Mode, ScanEvent};
 use crate::kafka::{Assigned, Delivery, KafkaError, LedgerRecord, LedgerWriter};
@@ -19,7 +20,7 @@ pub(crate) struct LaneContext {
     pub(crate) tenant: String,
     pub(crate) owner: String,
     pub(crate) mode: Mode,
-    pub(crate) halted: bool,
+    pub(crate) switch: KillSwitch,
     pub(crate) scheduler: Settings,
     pub(crate) partition: i32,
     pub(crate) partitions: u32,
@@ -55,6 +56,9 @@ pub(crate) struct Lane {
     was_owner: bool,
     /// The breaker, as last told.
     breaker: BreakerState,
+    /// Whether this replica's own kill switch holds.
+    held: bool,
+    winding_down: bool,
     deliveries: FuturesUnordered<Delivery>,
     waiting: VecDeque<ScanEvent>,
     stop: Option<Stop>,
@@ -97,7 +101,8 @@ impl Lane {
             context.carry_after,
             seed,
         );
-        scheduler.set_halted(context.halted);
+        let held = context.switch.is_pulled();
+        scheduler.set_halted(held);
         let mut lane = Self {
             scheduler,
             writer,
@@ -106,6 +111,8 @@ impl Lane {
             end: assigned.start(),
             was_owner: false,
             breaker: BreakerState::Closed,
+            held,
+            winding_down: false,
             deliveries: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             stop: None,
@@ -286,7 +293,23 @@ impl Lane {
 
     /// Starts no more scans: intents on their way are withdrawn.
     pub(crate) fn wind_down(&mut self) {
+        self.winding_down = true;
         self.scheduler.set_halted(true);
+    }
+
+    /// Holds back what this replica's kill switch holds back, and tells the switch what the ledger says.
+    pub(crate) fn obey_switch(&mut self) {
+        let ordered = self.scheduler.state().orders.halted.is_some();
+        let held = self.context.switch.folded(self.end, ordered);
+        if held != self.held && !self.winding_down {
+            self.scheduler.set_halted(held);
+        }
+        self.held = held;
+    }
+
+    /// The ownership that this lane is.
+    pub(crate) fn claim(&self) -> &str {
+        &self.claim
     }
 
     /// The scheduler, for metrics.

@@ -1,12 +1,12 @@
 //! From a configuration to running loops, and back to rest.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,81 +14,27 @@ use super::account::Accounts;
 use super::calls::{Caller, count_tokens};
 use super::decide::Decider;
 use super::dispatch::Dispatch;
+use super::error::WorkerError;
 use super::intake::Intake;
 use super::intake_account::IntakeAccounts;
+use super::kill_switch::KillSwitch;
 use super::lane::LaneContext;
+use super::order_desk::{Desk, DispatchStatus, QUEUE};
+use super::signals;
 use crate::config::Config;
-use crate::defender::{Client, DefenderError};
+use crate::defender::Client;
 use crate::event::Mode;
 use crate::kafka::{KafkaError, TopicsReport, ensure_topics};
 use crate::rules::RuleSet;
-use crate::telemetry::{AdminState, Condition, Liveness, Metrics, Readiness, RulesReload, TelemetryError, serve};
+use crate::telemetry::{
+    AdminApi, AdminState, Condition, Liveness, Metrics, Readiness, RulesReload, serve, serve_admin,
+};
 
 /// A loop that has not come round for this long is stuck.
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
 /// Pauses between attempts to reach the brokers or the login authority at start double from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
-
-/// Why the worker cannot start, or stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// Kafka: settings, missing or unfit topics.
-    #[error(transparent)]
-    Kafka(#[from] KafkaError),
-    /// The client cannot be made.
-    #[error(transparent)]
-    Defender(#[from] DefenderError),
-    /// Metrics cannot be made.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    /// Metrics and health cannot be served.
-    #[error("cannot listen on telemetry.listen {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The ledger forgets too soon.
-    #[error("{0}")]
-    Retention(String),
-    /// A loop ended by itself.
-    #[error("the {0} loop ended by itself: {1}")]
-    LoopEnded(&'static str, String),
-}
-
-impl WorkerError {
-    /// Stable code for logs.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Kafka(error) => error.code(),
-            Self::Defender(error) => error.code(),
-            Self::Telemetry(error) => error.code(),
-            Self::Listen { .. } => "listen",
-            Self::Retention(_) => "ledger_retention",
-            Self::LoopEnded(..) => "loop_ended",
-        }
-    }
-
-    /// Whether somebody must change the configuration or the topics, rather than wait or look for a bug.
-    #[must_use]
-    pub const fn is_configuration(&self) -> bool {
-        match self {
-            Self::Kafka(error) => matches!(
-                error,
-                KafkaError::Settings(_)
-                    | KafkaError::SecretFile { .. }
-                    | KafkaError::Client(_)
-                    | KafkaError::TopicMissing { .. }
-                    | KafkaError::TopicUnfit { .. }
-            ),
-            Self::Defender(_) | Self::Retention(_) | Self::Listen { .. } => true,
-            Self::Telemetry(_) | Self::LoopEnded(..) => false,
-        }
-    }
-}
 
 /// What was left when the worker stopped. None of it is lost: records are read again, calls are in doubt for the next owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,6 +68,7 @@ enum Ended {
     Dispatch(Result<super::dispatch::DispatchEnd, KafkaError>),
     Served(std::io::Result<()>),
     Authority,
+    Orders,
 }
 
 impl Worker {
@@ -157,7 +104,9 @@ impl Worker {
     /// # Errors
     /// What keeps it from starting, or a loop that ended by itself.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<Leftover, WorkerError> {
-        let client = Client::new(&self.config.defender)?;
+        let switch = KillSwitch::new(self.config.halted);
+        let client = Client::new(&self.config.defender)?.stopped_by(switch.stopped());
+        let admin_listener = self.listen_for_orders().await?;
         let mut tasks = JoinSet::new();
         let admin = AdminState {
             metrics: self.metrics.clone(),
@@ -173,6 +122,21 @@ impl Worker {
         let stop_serving = served_until.clone();
         tasks.spawn(async move { Ended::Served(serve(listener, admin, stop_serving.cancelled_owned()).await) });
 
+        let (requests, requested) = mpsc::channel(QUEUE);
+        let (status, status_now) = watch::channel(DispatchStatus::default());
+        let desk = self.desk(switch.clone(), status_now);
+        if let Some(listener) = admin_listener {
+            let api = AdminApi { settings: self.config.admin.clone(), requests: requests.clone() };
+            let stop_serving = served_until.clone();
+            let served = serve_admin(listener, api, stop_serving.cancelled_owned());
+            tasks.spawn(async move { Ended::Served(served.await) });
+        }
+        let name = desk.name.clone();
+        tasks.spawn(async move {
+            tokio::join!(signals::listen(name, requests), desk.run(requested));
+            Ended::Orders
+        });
+
         let report = tokio::select! {
             report = self.check_topics() => report?,
             () = shutdown.cancelled() => return Ok(Leftover::default()),
@@ -181,7 +145,7 @@ impl Worker {
         let carry_after = self.check_retention(&report)?;
 
         let intake = self.intake(intake_joined);
-        let dispatch = self.dispatch(client.clone(), carry_after, not_halted);
+        let dispatch = self.dispatch(client.clone(), carry_after, not_halted, switch, status);
         let word = shutdown.child_token();
         let (stop_intake, stop_dispatch, stop_asking) = (word.clone(), word.clone(), word.clone());
         let mode = self.config.mode;
@@ -210,7 +174,7 @@ impl Worker {
             };
             let (name, fault) = match ended {
                 None => break,
-                Some(Ok(Ended::Authority)) => continue,
+                Some(Ok(Ended::Authority | Ended::Orders)) => continue,
                 Some(Ok(Ended::Served(Ok(())))) => ("http", "it was closed".to_owned()),
                 Some(Ok(Ended::Served(Err(error)))) => ("http", error.to_string()),
                 Some(Ok(Ended::Intake(Ok(end)))) if word.is_cancelled() => {
@@ -308,7 +272,36 @@ impl Worker {
         Intake::new(config.kafka.clone(), Arc::new(decider), Arc::new(accounts), config.worker.shutdown_grace)
     }
 
-    fn dispatch(&self, client: Client, carry_after: Duration, not_halted: Condition) -> Dispatch {
+    /// Listens on `admin.listen`, where that is set.
+    async fn listen_for_orders(&self) -> Result<Option<TcpListener>, WorkerError> {
+        let settings = &self.config.admin;
+        let Some(address) = settings.listen else { return Ok(None) };
+        settings.read_token().map_err(|reason| WorkerError::Admin { address, reason })?;
+        let listening = TcpListener::bind(address).await;
+        listening.map(Some).map_err(|error| WorkerError::Admin { address, reason: error.to_string() })
+    }
+
+    fn desk(&self, switch: KillSwitch, status: watch::Receiver<DispatchStatus>) -> Desk {
+        let config = &self.config;
+        Desk {
+            name: config.worker.name.clone().unwrap_or_else(host_name),
+            mode: config.mode,
+            kafka: config.kafka.clone(),
+            tenant: config.defender.tenant_id.clone(),
+            switch,
+            status,
+            reload: None,
+        }
+    }
+
+    fn dispatch(
+        &self,
+        client: Client,
+        carry_after: Duration,
+        not_halted: Condition,
+        switch: KillSwitch,
+        status: watch::Sender<DispatchStatus>,
+    ) -> Dispatch {
         let config = &self.config;
         let rule_windows = self.rules.rules().iter().filter_map(|rule| rule.response.as_ref()?.limit_per_seconds).max();
         let accounts = Accounts {
@@ -319,7 +312,7 @@ impl Worker {
             tenant: config.defender.tenant_id.clone(),
             owner: config.worker.name.clone().unwrap_or_else(host_name),
             mode: config.mode,
-            halted: config.halted,
+            switch,
             scheduler: config.scheduler.clone(),
             partition: config.kafka.ledger.partition,
             partitions: u32::try_from(config.kafka.ledger.partitions).unwrap_or(1),
@@ -335,6 +328,7 @@ impl Worker {
             metrics: self.metrics.clone(),
             progress: self.liveness.register("dispatch", LOOP_LIMIT, Timestamp::now()),
             not_halted,
+            status,
         }
     }
 }

@@ -29,7 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// What `config` may name of another room.
-const SETTINGS: &[&str] = &["Settings", "Mode"];
+const SETTINGS: &[&str] = &["Settings", "AdminSettings", "Mode"];
 
 /// Crates that one place alone may name.
 const CRATES: &[(&str, &str)] = &[

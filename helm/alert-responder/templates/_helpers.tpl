@@ -100,6 +100,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if include "alert-responder.secretName" . -}}
 {{- $_ := set $known "defender" (dict "client_secret_file" (printf "/etc/alert-responder/secrets/%s" .Values.secret.clientSecretKey)) -}}
 {{- end -}}
+{{- if .Values.secret.adminTokenKey -}}
+{{- if not .Values.secret.existingSecret -}}
+{{- fail "secret.adminTokenKey names a key of secret.existingSecret, and there is none" -}}
+{{- end -}}
+{{- $_ := set $known "admin" (dict "token_file" (printf "/etc/alert-responder/secrets/%s" .Values.secret.adminTokenKey)) -}}
+{{- end -}}
 {{- toYaml (mergeOverwrite $known (deepCopy .Values.config)) -}}
 {{- end -}}
 

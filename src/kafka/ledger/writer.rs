@@ -54,6 +54,7 @@ impl LedgerWriter {
             key: Some(event.tenant.as_bytes()),
             payload: Some(&payload),
             headers: owned_headers(headers.iter().map(|(name, value)| (*name, Some(value.as_bytes())))),
+            timestamp: None,
         })
     }
 
@@ -82,6 +83,7 @@ impl LedgerWriter {
             key: kept.and_then(|record| record.key.as_deref()),
             payload: kept.and_then(|record| record.payload.as_deref()),
             headers: owned_headers(original.chain(added)),
+            timestamp: None,
         })
     }
 

@@ -118,6 +118,7 @@ fn rest(device: i64) -> Carried {
         cooldown_until: start_time() + SignedDuration::from_hours(1000),
         scan_type: ScanType::Quick,
         cooldown_step: 0,
+        cooldown_grows_until: None,
     }
 }
 

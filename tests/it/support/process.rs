@@ -46,21 +46,22 @@ impl Process {
 
     /// SIGTERM: it is asked to stop.
     pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
+        self.signal("TERM");
     }
 
     /// SIGSTOP: it stands still between two instructions and does not know it.
     pub(crate) fn stand_still(&self) {
-        self.signal("-STOP");
+        self.signal("STOP");
     }
 
     /// SIGCONT: it goes on as if nothing had happened.
     pub(crate) fn go_on(&self) {
-        self.signal("-CONT");
+        self.signal("CONT");
     }
 
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+    /// Sends a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.expect("kill(1)").success(), "{}: no such process", self.name);
     }
 

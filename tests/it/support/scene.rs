@@ -46,6 +46,7 @@ impl Quota {
 pub(crate) struct Worker {
     pub(crate) process: Process,
     address: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Worker {
@@ -60,6 +61,18 @@ impl Worker {
     /// Partitions of a topic that it says it owns.
     pub(crate) fn owned(&self, topic: &str) -> usize {
         self.metric("alert_responder_owned_partitions", &format!("\"{topic}\"")).map_or(0, |owned| owned as usize)
+    }
+
+    /// Status and JSON of a request to its admin API.
+    pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let (status, answer) = http(self.admin, method, path, &body)?;
+        Some((status, serde_json::from_str(&answer).ok()?))
+    }
+
+    /// Where its admin API is.
+    pub(crate) fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
     }
 
     /// Why it is not ready, or `None` when it is.
@@ -138,8 +151,12 @@ impl Scene {
     pub(crate) fn start_worker(&mut self) -> Worker {
         self.workers += 1;
         let name = format!("worker-{}", self.workers);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        merge(&mut self.config, json!({ "worker": { "name": name }, "telemetry": { "listen": address.to_string() } }));
+        let [address, admin] = [(), ()].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        merge(
+            &mut self.config,
+            json!({ "worker": { "name": name }, "telemetry": { "listen": address.to_string() },
+                    "admin": { "listen": admin.to_string() } }),
+        );
         let config = self.directory.path().join(format!("{name}.yaml"));
         // JSON is YAML.
         std::fs::write(&config, self.config.to_string()).expect("a configuration");
@@ -151,7 +168,17 @@ impl Scene {
             let arguments = ["run", "--config", &config.display().to_string()].map(str::to_owned);
             Process::start(&name, &arguments, &log)
         };
-        Worker { process, address }
+        Worker { process, address, admin }
+    }
+
+    /// Runs a command of the program with the configuration of the latest worker: exit code, standard output, standard error.
+    pub(crate) fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        let config = self.directory.path().join(format!("worker-{}.yaml", self.workers));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alert-responder"));
+        command.args(arguments).env_clear().env("ALERT_RESPONDER_CONFIG", config).env("USER", "jane");
+        let output = command.output().expect("the binary starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().expect("no signal"), text(&output.stdout), text(&output.stderr))
     }
 
     /// Changes the configuration of workers that are started from now on.
