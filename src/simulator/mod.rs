@@ -193,7 +193,7 @@ impl Simulator {
         world.log.summary(&windows)
     }
 
-    /// Switches a fault on; of several, the oldest that covers a call applies.
+    /// Switches a fault on; of several, the latest that covers a call applies.
     pub fn set_fault(&self, plan: FaultPlan) {
         self.shared.set_fault(plan);
     }

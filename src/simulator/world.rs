@@ -133,7 +133,7 @@ impl World {
     fn fault(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let now = Instant::now();
         self.faults.retain(|(plan, until)| plan.times != Some(0) && until.is_none_or(|until| now < until));
-        let (plan, _) = self.faults.iter_mut().find(|(plan, _)| plan.scope.covers(endpoint))?;
+        let (plan, _) = self.faults.iter_mut().rev().find(|(plan, _)| plan.scope.covers(endpoint))?;
         if let Some(times) = &mut plan.times {
             *times -= 1;
         }

@@ -18,9 +18,10 @@ async fn goes_on_after(fault: Value) {
     let mut scene = Scene::set(&load, 2, Quota::AMPLE).await;
     let ledger_topic = scene.settings.ledger_topic.clone();
     let mut ledger = scene.ledger().await;
+    // From before its first token, which it would keep for an hour.
+    scene.simulator.fault(&fault);
     let mut worker = scene.start_worker();
     scene.wait_for("it dispatches", &mut worker, |worker| worker.owned(&ledger_topic) == 1).await;
-    scene.simulator.fault(&fault);
     scene.produce(&load.lines).await;
     let breaker = |worker: &crate::support::scene::Worker| worker.metric("alert_responder_breaker_state", "");
     scene.wait_for("the breaker opens", &mut worker, |worker| breaker(worker).is_some_and(|state| state > 0.0)).await;
