@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 
 use clap::{Parser, ValueEnum};
 
-use crate::model::{DEVICES, Fault, Faults, Plan};
+use crate::model::Plan;
+use crate::model::fault::{Fault, Faults};
+use crate::model::input::DEVICES;
 
 /// Plays random histories of a whole tenant and checks every promise from outside.
 #[derive(Debug, Parser)]
@@ -18,6 +20,9 @@ pub(crate) struct Arguments {
     /// Threads; as many as there are processors where it is not given.
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Stop when so many have failed.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) failures: u64,
     /// How the result is told.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

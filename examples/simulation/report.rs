@@ -45,7 +45,9 @@ pub(crate) fn histories(arguments: &Arguments) -> ExitCode {
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.unwrap_or_else(processors);
     let began = Instant::now();
-    let ran = run(threads, arguments.histories, |number| arguments.plan(arguments.seed.wrapping_add(number)));
+    let ran = run(threads, arguments.histories, arguments.failures.max(1), |number| {
+        arguments.plan(arguments.seed.wrapping_add(number))
+    });
     let seconds = began.elapsed().as_secs_f64();
     let enough = ran.histories >= ENOUGH_FOR_COVERAGE && arguments.without.is_empty();
     let missing = if enough { ran.coverage.missing() } else { Vec::new() };

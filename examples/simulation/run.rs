@@ -1,12 +1,9 @@
 //! Many histories, on several threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::{Broken, Coverage, Plan, Played, play};
-
-/// So many broken histories are enough.
-const FAILURES: usize = 5;
 
 /// A history that broke a promise.
 #[derive(Debug)]
@@ -37,15 +34,15 @@ pub(crate) fn play_safely(plan: &Plan, tell: bool) -> Played {
     })
 }
 
-/// Plays the histories that `plan_of` makes of the numbers from 0 to `histories`.
-pub(crate) fn run(threads: usize, histories: u64, plan_of: impl Fn(u64) -> Plan + Sync) -> Ran {
+/// Plays the histories that `plan_of` makes of the numbers from 0 to `histories`, until `failures` of them failed.
+pub(crate) fn run(threads: usize, histories: u64, failures: u64, plan_of: impl Fn(u64) -> Plan + Sync) -> Ran {
     let next = AtomicU64::new(0);
-    let enough = AtomicBool::new(false);
+    let failed = AtomicU64::new(0);
     let work = || {
         let mut ran = Ran::default();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= histories || enough.load(Ordering::Relaxed) {
+            if number >= histories || failed.load(Ordering::Relaxed) >= failures {
                 return ran;
             }
             let plan = plan_of(number);
@@ -56,7 +53,7 @@ pub(crate) fn run(threads: usize, histories: u64, plan_of: impl Fn(u64) -> Plan 
             ran.coverage.add(&played.coverage);
             if let Some(broken) = played.broken {
                 ran.failures.push(Failure { plan, step: played.steps, broken });
-                enough.fetch_or(ran.failures.len() >= FAILURES, Ordering::Relaxed);
+                failed.fetch_add(1, Ordering::Relaxed);
             }
         }
     };

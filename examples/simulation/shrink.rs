@@ -1,6 +1,8 @@
 //! Makes a failing history short: leaves out what it fails without.
 
-use crate::model::{DEVICES, Fault, Plan};
+use crate::model::Plan;
+use crate::model::fault::Fault;
+use crate::model::input::DEVICES;
 use crate::run::play_safely;
 
 /// The smallest plan found that still breaks the same promise.

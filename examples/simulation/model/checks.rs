@@ -17,6 +17,9 @@ use super::owner::Owner;
 /// A worker that does not stand still has read what landed so long ago.
 const READ_WITHIN: SignedDuration = SignedDuration::from_secs(6);
 
+/// An alert is known for this long at least.
+const KNOWN_FOR: Duration = Duration::from_secs(50 * 60);
+
 /// What a check looks at, beside the ledger.
 pub(crate) struct Sight<'a> {
     pub(crate) hardness: &'a Hardness,
@@ -31,6 +34,7 @@ pub(crate) struct Checks {
     pauses: Vec<(Timestamp, usize)>,
     /// How many attempts had landed before the kill switch was pulled.
     halted_before: usize,
+    leave_within: Duration,
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {
@@ -38,8 +42,8 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
 }
 
 impl Checks {
-    pub(crate) fn new() -> Self {
-        Self { ledger: Ledger::new(), pauses: Vec::new(), halted_before: 0 }
+    pub(crate) fn new(leave_within: Duration) -> Self {
+        Self { ledger: Ledger::new(), pauses: Vec::new(), halted_before: 0, leave_within }
     }
 
     /// A worker asks for a call: it has read its intent back, and so everything before it.
@@ -53,6 +57,8 @@ impl Checks {
         ensure("intent", !made.withdrawn, || format!("{key:?} is called although it was withdrawn"))?;
         ensure("one_post_per_scan", !made.launched, || format!("{key:?} is called twice"))?;
         made.launched = true;
+        let latest = later(made.time, self.leave_within);
+        ensure("too_late", clock <= latest, || format!("{key:?} is called at {clock}, after {latest}"))?;
         let device = input::device_of(&made.intent.device.id);
         ensure("protected", !owner.protects_later || device != input::PROTECTED_LATER, || {
             format!("{key:?} is called for a device that its worker's configuration protects")
@@ -189,6 +195,7 @@ impl Checks {
             };
             let asked = &asked.asked;
             ensure("shadow", asked.mode == Mode::Live, || format!("{intent:?} covers a request in shadow"))?;
+            self.first_of_its_alert(id, time)?;
             ensure("too_old", asked.expires_at > time, || format!("{intent:?} covers a request that is too old"))?;
             let rest = device.rests.iter().find(|rest| rest.until > time && asked.scan_type <= rest.scan_type);
             ensure("cooldown", rest.is_none(), || format!("{intent:?} at {time} while the device rests: {rest:?}"))?;
@@ -202,6 +209,17 @@ impl Checks {
         ensure("intent", intent.comment.ends_with(&marker) == hardness.settings.comment_marker, || {
             format!("{intent:?} lacks its marker, or has one")
         })
+    }
+
+    /// No other request of the same alert came before, unless it failed or is long past.
+    fn first_of_its_alert(&self, id: &String, time: Timestamp) -> Kept {
+        let Some(asked) = self.ledger.asked.get(id) else { return Ok(()) };
+        let alert =
+            asked.asked.alerts.first().map(|alert| (alert.id.clone(), input::device_of(&asked.asked.device.id)));
+        let all = alert.and_then(|alert| self.ledger.alerts.get(&alert)).map_or(&[][..], Vec::as_slice);
+        let before = all.iter().take_while(|other| *other != id).filter_map(|other| self.ledger.asked.get(other));
+        let known = before.filter(|other| !other.may_come_again && later(other.time, KNOWN_FOR) > time).last();
+        ensure("duplicate", known.is_none(), || format!("{asked:?} repeats {known:?}"))
     }
 
     /// Distinct devices stay within the caps.

@@ -44,6 +44,8 @@ faults! {
     Redelivery = "redelivery",
     /// The source sends an alert again.
     DuplicateAlert = "duplicate_alert",
+    /// Many requests at once.
+    Burst = "burst",
     /// A request that is too old when it comes.
     BornTooOld = "born_too_old",
     /// A request that has only moments.

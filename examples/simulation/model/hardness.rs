@@ -42,7 +42,12 @@ pub(crate) struct Hardness {
 impl Hardness {
     pub(crate) fn of(chance: &mut Chance) -> Self {
         let dice = &mut chance.dice;
-        let pace = if dice.chance(300) { 8 } else { 1 };
+        // The slowest histories outlast even what is remembered for a day.
+        let pace = match dice.between(0, 99) {
+            0..60 => 1,
+            60..85 => 8,
+            _ => 64,
+        };
         let mut settings = Settings::default();
         settings.quota.per_minute = 4;
         settings.quota.per_hour = 20;
@@ -58,9 +63,12 @@ impl Hardness {
         settings.cancel_at_deadline = dice.chance(500);
         settings.max_calls_in_flight = dice.index(5) + 1;
         settings.protected.ids = vec![input::device_id(15)];
-        settings.protected.names = vec!["dc-*".to_owned()];
+        // Patterns are costly to compile, once for every worker that starts.
+        if dice.chance(500) {
+            settings.protected.names = vec!["dc-*".to_owned()];
+        }
         settings.protected.tags = vec!["no-scan".to_owned()];
-        if dice.chance(300) {
+        if dice.chance(200) {
             settings.protected.groups = vec!["Tier 0*".to_owned()];
         }
         settings.blast_radius.devices = if dice.chance(300) { 5 } else { 500 };
@@ -72,11 +80,11 @@ impl Hardness {
             api_ahead: SignedDuration::ZERO,
             api: if dice.chance(250) { 0 } else { dice.number(20, 350) },
             owners: if dice.chance(200) { 0 } else { dice.number(10, 120) },
-            slow_log: dice.number(0, 60),
+            slow_log: if dice.chance(150) { dice.number(150, 400) } else { dice.number(0, 60) },
             pace,
-            arrivals: dice.number(100, 700),
+            arrivals: dice.number(60, 450),
             operators: 8,
-            may_not_read: dice.chance(80) && chance.may(Fault::ListNotPermitted),
+            may_not_read: dice.chance(150) && chance.may(Fault::ListNotPermitted),
             same_comments: chance.dice.chance(250),
             settings,
         };
@@ -93,6 +101,15 @@ impl Hardness {
         self.slow_log = 0;
         self.arrivals = 0;
         self.operators = 0;
+    }
+
+    /// Workers look at least so often, in seconds.
+    pub(crate) const fn tick(&self) -> i64 {
+        match self.pace {
+            1 => 5,
+            8 => 60,
+            _ => 480,
+        }
     }
 
     /// By how much clocks of workers may differ, twice, and some delay.

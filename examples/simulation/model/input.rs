@@ -33,7 +33,13 @@ pub(crate) fn device_of(id: &str) -> usize {
 
 /// Protected all along: by name, by a tag that only Defender knows, by id, by group.
 pub(crate) fn is_protected(hardness: &Hardness, device: usize) -> bool {
-    matches!(device, 9 | 15 | 16 | 19) || (device == 14 && !hardness.settings.protected.groups.is_empty())
+    let protected = &hardness.settings.protected;
+    match device {
+        9 | 19 => !protected.names.is_empty(),
+        14 => !protected.groups.is_empty(),
+        15 | 16 => true,
+        _ => false,
+    }
 }
 
 /// Defender answers that it cannot run the action.
@@ -86,7 +92,7 @@ pub(crate) fn request(chance: &mut Chance, hardness: &Hardness, now: Timestamp, 
     let limited = chance.dice.chance(300);
     let rule = if limited { "limited" } else { "open" };
     let long = chance.dice.between(300, 3000) * pace;
-    let soon = chance.dice.between(5, 16);
+    let soon = chance.dice.between(5, 9);
     let age = match () {
         () if chance.fault(Fault::BornTooOld, 20) => 0,
         () if chance.fault(Fault::SoonTooOld, 40) => soon,

@@ -14,6 +14,8 @@ pub(crate) struct Asked {
     pub(crate) time: Timestamp,
     /// Terminal records that name it and count.
     pub(crate) ended: u32,
+    /// It failed, or repeated another: it is no reason to hold the same alert back.
+    pub(crate) may_come_again: bool,
 }
 
 /// A device rests until then, unless a wider scan is wanted.
@@ -91,7 +93,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Ledger {
     pub(crate) claim: Option<String>,
     pub(crate) asked: HashMap<String, Asked>,
-    /// First request of an alert for a device, unless it failed.
+    /// Requests of an alert for a device, in order.
     pub(crate) alerts: HashMap<(String, usize), Vec<String>>,
     pub(crate) open: usize,
     pub(crate) devices: Vec<Device>,

@@ -16,9 +16,9 @@ mod chance;
 mod checks;
 mod coverage;
 mod dice;
-mod fault;
+pub(crate) mod fault;
 mod hardness;
-mod input;
+pub(crate) mod input;
 mod ledger;
 mod order;
 mod owner;
@@ -28,8 +28,6 @@ mod world;
 
 pub(crate) use broken::Broken;
 pub(crate) use coverage::Coverage;
-pub(crate) use fault::{Fault, Faults};
-pub(crate) use input::DEVICES;
 pub(crate) use plan::Plan;
 
 /// How a history went.

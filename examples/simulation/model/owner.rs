@@ -11,7 +11,7 @@ use super::input;
 use super::replay::offset;
 use super::scheduler::{Call, Reply, Scheduler};
 
-/// Facts are carried often, so that histories see it.
+/// Facts are carried often, so that histories see it; so many times longer as everything takes.
 const CARRY_AFTER: Duration = Duration::from_secs(600);
 
 /// Something that happens to a worker, or that it does, after a delay.
@@ -74,7 +74,8 @@ impl Owner {
         if protects_later {
             settings.protected.ids.push(input::device_id(input::PROTECTED_LATER));
         }
-        let scheduler = Scheduler::new(settings, hardness.mode, claim.clone(), begin.claim, CARRY_AFTER, seed);
+        let carry_after = CARRY_AFTER * hardness.pace;
+        let scheduler = Scheduler::new(settings, hardness.mode, claim.clone(), begin.claim, carry_after, seed);
         let mut owner = Self {
             id,
             scheduler,

@@ -9,7 +9,7 @@ use super::broken::{Kept, ensure};
 use super::chance::Chance;
 use super::checks::{Checks, Sight};
 use super::dice::Dice;
-use super::event::{Claim, Control, ControlAction, EventBody, Genesis, Requested, ScanEvent};
+use super::event::{AttemptResult, Claim, Control, ControlAction, EventBody, Genesis, Requested, ScanEvent};
 use super::fault::Fault;
 use super::hardness::Hardness;
 use super::input;
@@ -24,6 +24,9 @@ const CALL_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
 
 /// Fewest faults of a history: it goes on until it has had them.
 const FEWEST_FAULTS: u64 = 5;
+
+/// Records of a whole history: it has far fewer, unless workers go round in circles.
+const MOST_RECORDS: usize = 6000;
 
 /// Something that happens at a certain time.
 enum Happening {
@@ -65,6 +68,7 @@ impl World {
         let mut chance = Chance::new(Dice::of_step(plan.seed, 0), plan.without, tell);
         let hard = Hardness::of(&mut chance);
         chance.tell(|| format!("{hard:?}"));
+        let leave_within = hard.settings.leave_within;
         let began = Timestamp::from_second(1_772_352_000).unwrap_or(Timestamp::UNIX_EPOCH);
         Self {
             plan,
@@ -80,7 +84,7 @@ impl World {
             next_owner: 0,
             committed: Begin::default(),
             api: Api::default(),
-            checks: Checks::new(),
+            checks: Checks::new(leave_within),
             decided: HashMap::new(),
             requests: Vec::new(),
             halted: false,
@@ -124,15 +128,28 @@ impl World {
             60..95 => self.chance.dice.millis(1_000, 30_000),
             _ => self.chance.dice.millis(30_000, 300_000),
         };
-        let tick = if self.hard.pace > 1 { 60 } else { 5 };
+        let tick = self.hard.tick();
         self.pass(pause * i32::try_from(self.hard.pace).unwrap_or(1), SignedDuration::from_secs(tick))?;
         self.arrivals();
         self.trouble_owners()?;
         self.operate();
+        self.listens_to_orders()?;
         if self.chance.dice.chance(100) {
             self.commit()?;
         }
         Ok(())
+    }
+
+    /// The worker that owns the partition and has read everything shows the kill switch as operators set it.
+    fn listens_to_orders(&self) -> Kept {
+        let current = |owner: &&Owner| {
+            !owner.halted && owner.position == self.log.len() && self.checks.ledger.in_force(&owner.claim)
+        };
+        let Some(owner) = self.owners.iter().find(current) else { return Ok(()) };
+        let (shown, ordered) = (owner.scheduler.is_halted(), self.checks.ledger.halted.is_some());
+        ensure("kill_switch", shown == ordered, || {
+            format!("worker-{} shows halted {shown}, and operators ordered {ordered}", owner.id)
+        })
     }
 
     /// All faults off, one owner: everything must end.
@@ -144,7 +161,7 @@ impl World {
         }
         self.control(ControlAction::Resumed);
         self.start_owner()?;
-        let tick = SignedDuration::from_secs(if self.hard.pace > 1 { 120 } else { 30 });
+        let tick = SignedDuration::from_secs(self.hard.tick() * if self.hard.pace > 1 { 2 } else { 6 });
         for _ in 0..700 {
             self.step += 1;
             self.pass(tick, tick)?;
@@ -229,6 +246,7 @@ impl World {
 
     fn land(&mut self, event: ScanEvent) -> Kept {
         let position = self.log.len();
+        ensure("ends", position < MOST_RECORDS, || format!("the ledger grows without end: {event:?}"))?;
         self.chance.tell(|| format!("LOG {position} {}", serde_json::to_string(&event).unwrap_or_default()));
         let sight = Sight { hardness: &self.hard, api: &self.api, now: self.now };
         self.checks.landed(&sight, &event, &mut self.chance.coverage)?;
@@ -273,8 +291,9 @@ impl World {
                     }
                 }
                 if let Reply::Scan { answer: ScanReply::Refused(refusal), .. } = &reply
-                    && let Some(wait) = refusal.retry_after
+                    && refusal.result == AttemptResult::RateLimited
                 {
+                    let wait = refusal.retry_after.unwrap_or(self.hard.settings.quota.pause_without_retry_after);
                     owner.paused_until = owner.paused_until.max(clock.saturating_add(wait).ok());
                 }
                 self.chance.tell(|| format!("worker-{id} is answered {reply:?}"));

@@ -1,14 +1,12 @@
 //! What a record that landed must say, given what the API did and what landed before.
 
-use super::*;
-use crate_event::{
-    Accepted, AttemptFailed, AttemptResult, Carried, ControlAction, EventBody, Finished, FinishedStatus, Joined,
-    ResolvedBy, ScanEvent, Suppressed, SuppressedReason,
-};
-
 use super::super::coverage::{Coverage, withdrawn_word};
-use super::super::event as crate_event;
+use super::super::event::{
+    Accepted, AttemptFailed, AttemptResult, Carried, ControlAction, EventBody, Finished, FinishedStatus, Joined,
+    Requested, ResolvedBy, ScanEvent, Suppressed, SuppressedReason,
+};
 use super::super::ledger::{Asked, Scan};
+use super::*;
 
 impl Checks {
     /// A record landed.
@@ -68,19 +66,19 @@ impl Checks {
             EventBody::AttemptFailed(body) => self.attempt_failed(sight, body, time, counts, coverage),
             EventBody::Accepted(body) => self.accepted(sight, body, time, counts, coverage),
             EventBody::Joined(body) if body.attempt.is_some() => self.met(sight, body, counts, coverage),
-            EventBody::Joined(body) if counts => self.joined(body, coverage),
+            EventBody::Joined(body) if counts => self.joined(body, time, coverage),
             EventBody::Shadowed(body) if counts => {
                 coverage.saw("transition", "waiting > shadowed");
                 let live = |id: &String| self.ledger.asked.get(id).is_some_and(|asked| asked.asked.mode == Mode::Live);
                 let wrong = sight.hardness.mode == Mode::Live && body.request_ids.iter().any(live);
                 ensure("shadow", !wrong, || format!("{body:?} ends a live request"))?;
-                self.end(&body.request_ids)
+                self.end(&body.request_ids, false)
             }
             EventBody::Suppressed(body) if counts => {
                 coverage.saw("suppressed", body.reason.as_str());
                 coverage.saw("transition", "waiting > suppressed");
                 self.justified(sight, body, time)?;
-                self.end(&body.request_ids)
+                self.end(&body.request_ids, body.reason == SuppressedReason::Duplicate)
             }
             EventBody::Failed(body) if counts => {
                 coverage.saw("failed", body.reason.as_str());
@@ -91,7 +89,7 @@ impl Checks {
                     }
                     None => coverage.saw("transition", "waiting > failed"),
                 }
-                self.end(&body.request_ids)
+                self.end(&body.request_ids, true)
             }
             EventBody::Finished(body) if counts => self.finished(sight, body, time, coverage),
             _ => Ok(()),
@@ -115,7 +113,7 @@ impl Checks {
         }
     }
 
-    fn requested(&mut self, body: &crate_event::Requested, time: Timestamp, coverage: &mut Coverage) {
+    fn requested(&mut self, body: &Requested, time: Timestamp, coverage: &mut Coverage) {
         let (Some(id), Some(alert)) = (body.request_ids.first(), body.alerts.first()) else { return };
         if self.ledger.asked.contains_key(id) {
             coverage.saw("log", "redelivery_ignored");
@@ -125,7 +123,7 @@ impl Checks {
         self.ledger.open += 1;
         self.ledger.alerts.entry((alert.id.clone(), device)).or_default().push(id.clone());
         self.ledger.devices[device].waiting.insert(id.clone());
-        self.ledger.asked.insert(id.clone(), Asked { asked: body.clone(), time, ended: 0 });
+        self.ledger.asked.insert(id.clone(), Asked { asked: body.clone(), time, ended: 0, may_come_again: false });
     }
 
     fn intent(&mut self, sight: &Sight<'_>, body: &Intent, time: Timestamp, coverage: &mut Coverage) -> Kept {
@@ -265,8 +263,9 @@ impl Checks {
     }
 
     /// Waiting requests join their device's open scan.
-    fn joined(&mut self, body: &Joined, coverage: &mut Coverage) -> Kept {
+    fn joined(&mut self, body: &Joined, time: Timestamp, coverage: &mut Coverage) -> Kept {
         coverage.saw("transition", "waiting > joined");
+        body.request_ids.iter().try_for_each(|id| self.first_of_its_alert(id, time))?;
         let Some(scan) = self.ledger.scans.get_mut(&body.scan_id) else {
             return ensure("join", false, || format!("{body:?} joins no scan"));
         };
@@ -340,8 +339,9 @@ impl Checks {
         self.ledger.rest(scan.device, body.cooldown_until, body.scan_type);
         let named = body.request_ids.iter().chain(&body.joined_request_ids);
         self.ends_scan(&body.scan_id, named, &[Stage::Open, Stage::Foreign, Stage::Unseen])?;
-        self.end(&body.request_ids)?;
-        self.end(&body.joined_request_ids)
+        let failed = body.status != FinishedStatus::Succeeded;
+        self.end(&body.request_ids, failed)?;
+        self.end(&body.joined_request_ids, failed)
     }
 
     /// A terminal record of a scan names every request that it covers.
@@ -355,12 +355,13 @@ impl Checks {
         Ok(())
     }
 
-    fn end(&mut self, request_ids: &[String]) -> Kept {
+    fn end(&mut self, request_ids: &[String], may_come_again: bool) -> Kept {
         for id in request_ids {
             let Some(asked) = self.ledger.asked.get_mut(id) else {
                 return ensure("conservation", false, || format!("{id} ends and never was"));
             };
             asked.ended += 1;
+            asked.may_come_again = may_come_again;
             ensure("conservation", asked.ended == 1, || format!("{id} ends again"))?;
             self.ledger.open -= 1;
             let device = &mut self.ledger.devices[input::device_of(&asked.asked.device.id)];

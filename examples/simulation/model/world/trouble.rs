@@ -7,7 +7,10 @@ const REDELIVERED_WITHIN: SignedDuration = SignedDuration::from_mins(40);
 
 impl World {
     pub(super) fn arrivals(&mut self) {
-        while self.chance.dice.chance(self.hard.arrivals) {
+        let burst = self.chance.fault(Fault::Burst, self.hard.arrivals / 20);
+        let mut at_least = if burst { self.chance.dice.between(6, 15) } else { 0 };
+        while at_least > 0 || self.chance.dice.chance(self.hard.arrivals) {
+            at_least = at_least.saturating_sub(1);
             let number = self.requests.len() as u64;
             let mut request = input::request(&mut self.chance, &self.hard, self.now, number);
             if !self.requests.is_empty() && self.chance.fault(Fault::DuplicateAlert, 50) {
@@ -44,7 +47,7 @@ impl World {
     pub(super) fn operate(&mut self) {
         let often = self.hard.operators;
         if self.halted {
-            if self.chance.dice.chance(150) {
+            if self.chance.dice.chance(80) {
                 self.control(ControlAction::Resumed);
             }
         } else if self.chance.fault(Fault::Halted, often) {
@@ -203,7 +206,7 @@ impl World {
         let committed = self.committed.clone();
         self.chance.tell(|| format!("commits {committed:?}"));
         // Costly: few commits are looked at.
-        if !self.chance.dice.chance(200) {
+        if !self.chance.dice.chance(80) {
             return Ok(());
         }
         self.compare("a fold from the committed offset", &self.fold(&Begin::default()), &self.fold(&self.committed))
