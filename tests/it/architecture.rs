@@ -292,6 +292,13 @@ fn test_files(path: &str, source: &str) -> Vec<String> {
     modules.map(|name| folder.join(name).display().to_string()).collect()
 }
 
+/// A module of an example that unit tests include as well may not name the crate: its root does, once.
+fn shared_and_names_the_crate(path: &str, source: &str) -> Option<String> {
+    let names = ["alert_responder::", "crate::alert", "crate::event", "crate::scheduler"];
+    let named = names.iter().find(|name| path.contains("/model/") && source.contains(**name));
+    named.map(|name| format!("{path}: names `{name}`; only the root of the example may"))
+}
+
 #[test]
 fn the_source_keeps_the_rules_of_the_house() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -314,6 +321,10 @@ fn the_source_keeps_the_rules_of_the_house() {
     let mut found: Vec<String> =
         sources.iter().flat_map(|(path, source)| check(path, source, is_test_file(path))).collect();
     found.extend(read("tests").iter().flat_map(|(path, source)| check(path, source, true)));
+    let examples = read("examples");
+    assert!(!examples.is_empty(), "the examples were found");
+    found.extend(examples.iter().flat_map(|(path, source)| check(path, source, true)));
+    found.extend(examples.iter().filter_map(|(path, source)| shared_and_names_the_crate(path, source)));
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
