@@ -4,105 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use super::codes::DiagnosticCode;
 use super::source::SourceFile;
 
 /// At most this many findings are kept for one rule set; the rest is counted in a last one.
 pub(super) const MAX_DIAGNOSTICS: usize = 500;
 /// Longest part of a source line that is shown, in characters.
 const MAX_SHOWN_LINE: usize = 160;
-
-/// The kinds of findings: a closed list, stable across versions, for CI and editors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DiagnosticCode {
-    /// A file or folder could not be read, or is not UTF-8.
-    UnreadableFile,
-    /// A file is larger than the limit.
-    FileTooLarge,
-    /// More rules than the limit.
-    TooManyRules,
-    /// The folder holds no rule files.
-    NoRules,
-    /// Not YAML.
-    InvalidYaml,
-    /// A map has the same key twice.
-    DuplicateKey,
-    /// A key that means nothing here.
-    UnknownKey,
-    /// A key that must be there.
-    MissingKey,
-    /// A value of the wrong kind or out of range.
-    InvalidValue,
-    /// Known to Sigma or to the design, but not supported.
-    NotSupported,
-    /// The Sigma parser refuses the document.
-    NotSigma,
-    /// Two rules with the same id (or, without an id, the same title).
-    DuplicateId,
-    /// The id is not a UUID, as Sigma wants it (a warning).
-    IdNotUuid,
-    /// No `logsource`, which Sigma wants (a warning).
-    MissingLogsource,
-    /// A field that alerts do not have.
-    UnknownField,
-    /// A modifier that does not exist.
-    UnknownModifier,
-    /// Modifiers that contradict each other or the field.
-    InvalidModifiers,
-    /// A regular expression that does not compile or is too large.
-    InvalidRegex,
-    /// Not a network in CIDR notation.
-    InvalidCidr,
-    /// A detection without a selection, or a selection without a test.
-    EmptyDetection,
-    /// The condition cannot be parsed, or is too deep.
-    InvalidCondition,
-    /// The condition names a selection that does not exist.
-    UndefinedSelection,
-    /// A selection that no condition uses (a warning).
-    UnusedSelection,
-    /// A comment template that cannot be parsed or rendered.
-    InvalidTemplate,
-    /// `\\*` in what looks like a Windows path: a literal star, though a wildcard was probably meant (a warning).
-    EscapedWildcard,
-    /// More findings than are shown.
-    TooManyFindings,
-}
-
-impl DiagnosticCode {
-    /// The word used in output, for example `unknown_field`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UnreadableFile => "unreadable_file",
-            Self::FileTooLarge => "file_too_large",
-            Self::TooManyRules => "too_many_rules",
-            Self::NoRules => "no_rules",
-            Self::InvalidYaml => "invalid_yaml",
-            Self::DuplicateKey => "duplicate_key",
-            Self::UnknownKey => "unknown_key",
-            Self::MissingKey => "missing_key",
-            Self::InvalidValue => "invalid_value",
-            Self::NotSupported => "not_supported",
-            Self::NotSigma => "not_sigma",
-            Self::DuplicateId => "duplicate_id",
-            Self::IdNotUuid => "id_not_uuid",
-            Self::MissingLogsource => "missing_logsource",
-            Self::UnknownField => "unknown_field",
-            Self::UnknownModifier => "unknown_modifier",
-            Self::InvalidModifiers => "invalid_modifiers",
-            Self::InvalidRegex => "invalid_regex",
-            Self::InvalidCidr => "invalid_cidr",
-            Self::EmptyDetection => "empty_detection",
-            Self::InvalidCondition => "invalid_condition",
-            Self::UndefinedSelection => "undefined_selection",
-            Self::UnusedSelection => "unused_selection",
-            Self::InvalidTemplate => "invalid_template",
-            Self::EscapedWildcard => "escaped_wildcard",
-            Self::TooManyFindings => "too_many_findings",
-        }
-    }
-}
 
 /// Whether a finding refuses the rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -127,10 +35,14 @@ pub struct Diagnostic {
     pub line: u32,
     /// Column in characters, counted from 1; 0 where the finding concerns the whole file.
     pub column: u32,
-    /// Characters concerned on that line, at least 1.
+    /// Line on which the finding ends; 0 where it concerns the whole file.
+    pub end_line: u32,
+    /// Column after the last character concerned, counted from 1; 0 where the finding concerns the whole file.
+    pub end_column: u32,
+    /// Characters concerned on the first line, at least 1.
     pub length: u32,
-    /// The source line, shortened where it is very long.
-    pub source_line: String,
+    /// The first line of the source concerned, shortened where it is very long.
+    pub snippet: String,
     /// What is wrong.
     pub message: String,
     /// How to mend it.
@@ -146,8 +58,10 @@ impl Diagnostic {
             file: file.to_owned(),
             line: 0,
             column: 0,
+            end_line: 0,
+            end_column: 0,
             length: 1,
-            source_line: String::new(),
+            snippet: String::new(),
             message,
             help: None,
         }
@@ -184,7 +98,7 @@ impl fmt::Display for Diagnostic {
             let carets = "^".repeat(self.length.max(1) as usize);
             writeln!(f, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
             writeln!(f, "{gutter} |")?;
-            writeln!(f, "{number} | {}", self.source_line)?;
+            writeln!(f, "{number} | {}", self.snippet)?;
             write!(f, "{gutter} | {indent}{carets}")?;
         }
         match &self.help {
@@ -274,8 +188,10 @@ impl<'s> Report<'s> {
             file: self.source.shown.clone(),
             line: place.line,
             column: place.column,
+            end_line: place.end_line,
+            end_column: place.end_column,
             length: place.length,
-            source_line: place.source_line,
+            snippet: place.snippet,
             message,
             help: None,
         });
@@ -287,8 +203,10 @@ impl<'s> Report<'s> {
 struct Place {
     line: u32,
     column: u32,
+    end_line: u32,
+    end_column: u32,
     length: u32,
-    source_line: String,
+    snippet: String,
 }
 
 fn locate(text: &str, span: Span) -> Place {
@@ -308,12 +226,18 @@ fn locate(text: &str, span: Span) -> Place {
         .map(|character| if character.is_control() { ' ' } else { character })
         .take(MAX_SHOWN_LINE)
         .collect();
+    // The end of a block is where the next line begins: what is concerned ends with its last visible character.
+    let end = start + text.get(start..span.end.clamp(start, text.len())).map_or(0, |part| part.trim_end().len());
+    let up_to_end = text.get(..end).unwrap_or(before);
+    let end_column = up_to_end.rsplit('\n').next().unwrap_or_default().chars().count();
     let visible = shown.chars().count().saturating_sub(column).max(1);
     Place {
         line: u32::try_from(line).unwrap_or(u32::MAX),
         column: u32::try_from(column + 1).unwrap_or(u32::MAX),
+        end_line: u32::try_from(up_to_end.matches('\n').count() + 1).unwrap_or(u32::MAX),
+        end_column: u32::try_from((end_column + 1).max(if end == start { column + 2 } else { 1 })).unwrap_or(u32::MAX),
         length: u32::try_from(length.min(visible)).unwrap_or(1),
-        source_line: shown,
+        snippet: shown,
     }
 }
 

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use rsigma_parser::Level;
 
 use super::condition::{self, Condition};
+use super::defaults;
 use super::detection;
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 use super::field::{Facts, Field, FieldTable};
+use super::layer;
 use super::read;
 use super::response::{self, Response};
 use super::rule_test::{self, RuleTest};
@@ -39,8 +41,9 @@ const KNOWN: &[&str] = &[
     "response",
     "tests",
 ];
-const NOT_YET: &[&str] = &["active", "merge_window", "silence", "silences", "escalate", "window"];
-const LEVELS: [(&str, Level); 5] = [
+const NOT_YET: &[&str] = &["silence", "silences", "window"];
+/// Sigma's levels.
+pub(super) const LEVELS: [(&str, Level); 5] = [
     ("informational", Level::Informational),
     ("low", Level::Low),
     ("medium", Level::Medium),
@@ -165,14 +168,17 @@ fn asks_for_raw(selections: &[Selection], table: &FieldTable) -> bool {
     tests.any(|test| matches!(table.fields[test.slot], Field::Raw(_)))
 }
 
-/// A response key that landed one level too high deserves a better hint than the nearest top-level key.
+/// A key that landed in the wrong place deserves a better hint than the nearest key of a rule.
 fn hint_at_response(report: &mut Report<'_>) {
-    for finding in &mut report.diagnostics {
-        let below = ["scan", "comment", "priority", "cooldown", "max_alert_age", "limit", "mode", "expires"];
-        if finding.code == Code::UnknownKey
-            && below.iter().any(|key| finding.message == format!("a rule has no key `{key}`"))
-        {
+    for finding in report.diagnostics.iter_mut().filter(|finding| finding.code == Code::UnknownKey) {
+        let is = |keys: &[&str]| keys.iter().any(|key| finding.message == format!("a rule has no key `{key}`"));
+        if is(&layer::KEYS) || is(&["scan", "expires"]) {
             finding.help("it belongs below `response`");
+        } else if is(&["by_level", "time_intervals", "defaults"]) {
+            finding.help(format!(
+                "defaults and time intervals live in {}, at the top of the rules folder",
+                defaults::FILE
+            ));
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct TestResult {
 
 impl RuleSet {
     /// Decides about one alert and one of its devices. Pure: the same arguments always give the same answer; `now` only
-    /// tells which rules have expired.
+    /// tells which rules have expired and which are active.
     #[must_use]
     pub fn evaluate(&self, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
         let facts = Facts::gather(&self.fields, alert, device);
@@ -59,7 +59,7 @@ impl RuleSet {
                 mode: response.mode,
             })
             .collect();
-        Evaluation { decision: self.merge(&matched, alert, device), matches }
+        Evaluation { decision: self.merge(&matched, alert, device, now), matches }
     }
 
     /// Runs the tests that rules carry, in the order of rules. A test looks at its own rule alone, whatever the rule's

@@ -8,7 +8,8 @@ use super::document::Rule;
 use super::evaluate::Evaluation;
 use super::field::{Facts, Slot};
 use super::pattern::Pattern;
-use super::rule_set::{ResponseInfo, RuleSet};
+use super::rule_info::ResponseInfo;
+use super::rule_set::RuleSet;
 use super::selection::{FieldTest, Witness};
 use crate::alert::{Alert, Device};
 

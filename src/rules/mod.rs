@@ -4,11 +4,15 @@
 //! give the same [`Decision`].
 //!
 //! A rule file becomes a [`RuleSet`] in three steps: `yaml` reads it into a tree that knows its lines; `document`,
-//! `detection`, `condition`, `response` and `rule_test` check and compile that tree; `rule_set` puts the rules together.
+//! `detection`, `condition`, `response` and `rule_test` check and compile that tree; `rule_set` puts the rules together and
+//! gives each response what `defaults` says for it.
 //! Fields are slots (`field`): an alert is read once, and every compiled test (`selection`, `pattern`) looks at a slot.
 
+mod active;
+mod codes;
 mod condition;
 mod decision;
+mod defaults;
 mod detection;
 mod diagnostic;
 mod document;
@@ -16,16 +20,19 @@ mod evaluate;
 mod explain;
 mod explain_text;
 mod field;
+mod layer;
 mod merge;
 mod modifiers;
 mod pattern;
 mod read;
 mod response;
+mod rule_info;
 mod rule_set;
 mod rule_test;
 mod selection;
 mod source;
 mod template;
+mod warnings;
 mod yaml;
 
 pub use decision::{
@@ -37,7 +44,9 @@ pub use explain::{
     AlternativeExplanation, Explanation, FieldExplanation, PatternExplanation, RuleExplanation, SelectionExplanation,
     Wants,
 };
-pub use rule_set::{ResponseInfo, RuleInfo, RuleSet};
+pub use layer::Origin;
+pub use rule_info::{EscalationInfo, ResponseInfo, RuleInfo};
+pub use rule_set::RuleSet;
 pub use rule_test::Expectation;
 
 #[cfg(test)]

@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::civil::Date;
+use jiff::Timestamp;
 use minijinja::Environment;
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::decision::{Mode, ScanType};
+use super::defaults::{self, Defaults};
 use super::diagnostic::{
     Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors, Span,
 };
 use super::document::{self, Rule};
 use super::field::{Field, FieldTable};
+use super::rule_info::{ResponseInfo, RuleInfo, info};
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
-use super::{template, yaml};
+use super::{template, warnings, yaml};
 
 /// Most rules of one set.
 const MAX_RULES: usize = 10_000;
@@ -34,50 +34,8 @@ pub struct RuleSet {
     /// One template per rule with a response, named by the rule's id.
     pub(super) comments: Environment<'static>,
     warnings: Vec<Diagnostic>,
-}
-
-/// What there is to know about a rule from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RuleInfo {
-    /// The rule's `id`, or its title where it has none. Unique in the set.
-    pub id: String,
-    /// The rule's title.
-    pub title: String,
-    /// Sigma's status word, where the rule has one.
-    pub status: Option<&'static str>,
-    /// Sigma's level word, where the rule has one.
-    pub level: Option<&'static str>,
-    /// The file it stands in.
-    pub file: String,
-    /// The line it starts on.
-    pub line: u32,
-    /// How many tests it carries.
-    pub tests: usize,
-    /// What it asks for; `None` for a building block, which never asks for a scan.
-    pub response: Option<ResponseInfo>,
-}
-
-/// The response of a rule, defaults filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ResponseInfo {
-    /// Quick or Full.
-    pub scan: ScanType,
-    /// The comment's template.
-    pub comment: String,
-    /// 0 to 100.
-    pub priority: u8,
-    /// Rest for the device after the scan.
-    pub cooldown: Duration,
-    /// Age of an alert beyond which the rule wants no scan.
-    pub max_alert_age: Duration,
-    /// The rule's own mode.
-    pub mode: Mode,
-    /// Last day (UTC) on which the rule matches.
-    pub expires: Option<Date>,
-    /// Distinct devices allowed per window.
-    pub limit_devices: Option<u32>,
-    /// Length of that window in seconds.
-    pub limit_per_seconds: Option<u64>,
+    /// The warnings that some rules will have from an instant on.
+    expiries: Vec<(Timestamp, Diagnostic)>,
 }
 
 impl RuleSet {
@@ -120,11 +78,17 @@ impl RuleSet {
         let mut table = FieldTable::default();
         let mut rules: Vec<Rule> = Vec::new();
         let mut ids = HashMap::new();
-        for source in &sources {
+        let mut expiries = Vec::new();
+        let mut defaults = read_defaults(&sources, &mut findings);
+        for source in sources.iter().filter(|source| !source.is_defaults) {
             let mut report = Report::new(source);
             let documents = yaml::load(&mut report);
             for document in &documents {
-                let Some(rule) = document::read(document, &mut table, &mut report) else { continue };
+                let Some(mut rule) = document::read(document, &mut table, &mut report) else { continue };
+                if let Some(response) = &mut rule.response {
+                    response.inherit(rule.level, &mut defaults, &mut report);
+                    expiries.extend(warnings::expiry(&rule.title, response, source));
+                }
                 refuse_duplicate(&rule, &mut ids, &mut report);
                 rules.push(rule);
             }
@@ -139,13 +103,17 @@ impl RuleSet {
                 break;
             }
         }
+        warn_of_unused(&sources, &defaults, &mut findings);
         rules.sort_by(|one, other| one.id.cmp(&other.id));
         let comments = comment_templates(&rules, &mut findings);
         if findings.iter().any(|finding| finding.level == DiagnosticLevel::Error) {
             return Err(RuleErrors { diagnostics: bounded(findings) });
         }
+        findings.append(&mut warnings::look(&rules, &table.fields, &sources));
+        findings.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
         let infos = rules.iter().map(info).collect();
-        Ok(Self { hash: hash(&sources), rules, infos, fields: table.fields, comments, warnings: bounded(findings) })
+        let (hash, warnings) = (hash(&sources), bounded(findings));
+        Ok(Self { hash, rules, infos, fields: table.fields, comments, warnings, expiries })
     }
 
     /// Names this set: the first digits of the SHA-256 over the names and texts of its files.
@@ -166,22 +134,75 @@ impl RuleSet {
         &self.warnings
     }
 
+    /// Findings that did not refuse the set, and the rules that have expired by now.
+    #[must_use]
+    pub fn warnings_at(&self, now: Timestamp) -> Vec<Diagnostic> {
+        let expired = self.expiries.iter().filter(|(end, _)| now >= *end).map(|(_, finding)| finding);
+        self.warnings.iter().chain(expired).cloned().collect()
+    }
+
     /// Whether some rule asks for `raw.*`, so that the decoder must keep the original JSON.
     #[must_use]
     pub fn needs_raw(&self) -> bool {
         self.fields.iter().any(|field| matches!(field, Field::Raw(_)))
     }
 
-    /// The longest cooldown of any rule; zero where no rule asks for a scan.
+    /// The longest that the cooldown of any rule is remembered; zero where no rule asks for a scan. A cooldown that grows is
+    /// remembered for as long again as its longest: a scan within that time makes the next one longer.
     #[must_use]
     pub fn longest_cooldown(&self) -> Duration {
-        self.infos.iter().filter_map(|info| Some(info.response.as_ref()?.cooldown)).max().unwrap_or_default()
+        self.longest(|response| {
+            let grown = response.cooldown_growth.map(|growth| Duration::from_secs(growth.longest_seconds) * 2);
+            Some(grown.unwrap_or_default().max(response.cooldown))
+        })
     }
 
     /// The longest age limit of any rule; zero where no rule asks for a scan.
     #[must_use]
     pub fn longest_max_alert_age(&self) -> Duration {
-        self.infos.iter().filter_map(|info| Some(info.response.as_ref()?.max_alert_age)).max().unwrap_or_default()
+        self.longest(|response| Some(response.max_alert_age))
+    }
+
+    /// The longest window in which the alerts of a device are counted; zero where no rule counts.
+    #[must_use]
+    pub fn longest_threshold_window(&self) -> Duration {
+        self.longest(|response| response.escalate.map(|escalation| Duration::from_secs(escalation.within_seconds)))
+    }
+
+    /// The longest merge window that a rule asks for; zero where none does.
+    #[must_use]
+    pub fn longest_merge_window(&self) -> Duration {
+        self.longest(|response| response.merge_window)
+    }
+
+    /// The longest window in which a rule's devices are capped; zero where no rule has a limit.
+    #[must_use]
+    pub fn longest_limit_window(&self) -> Duration {
+        self.longest(|response| response.limit_per_seconds.map(Duration::from_secs))
+    }
+
+    fn longest(&self, part: impl Fn(&ResponseInfo) -> Option<Duration>) -> Duration {
+        self.infos.iter().filter_map(|info| part(info.response.as_ref()?)).max().unwrap_or_default()
+    }
+}
+
+/// The defaults come first, whatever the name of a rule file: a rule is checked with all that it inherits.
+fn read_defaults(sources: &[SourceFile], findings: &mut Vec<Diagnostic>) -> Defaults {
+    let Some(source) = sources.iter().find(|source| source.is_defaults) else { return Defaults::default() };
+    let mut report = Report::new(source);
+    let documents = yaml::load(&mut report);
+    let defaults = defaults::read(&documents, &mut report);
+    report.diagnostics.sort_by_key(|finding| (finding.line, finding.column));
+    findings.append(&mut report.diagnostics);
+    defaults
+}
+
+/// A file that is checked alone takes the defaults beside it, and is not expected to use all of them.
+fn warn_of_unused(sources: &[SourceFile], defaults: &Defaults, findings: &mut Vec<Diagnostic>) {
+    if let Some(source) = sources.iter().find(|source| source.is_defaults && !source.is_beside) {
+        let mut report = Report::new(source);
+        defaults.warn_of_unused(&mut report);
+        findings.append(&mut report.diagnostics);
     }
 }
 
@@ -242,27 +263,4 @@ fn hash(sources: &[SourceFile]) -> String {
     }
     let digits: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     digits.chars().take(HASH_DIGITS).collect()
-}
-
-fn info(rule: &Rule) -> RuleInfo {
-    RuleInfo {
-        id: rule.id.clone(),
-        title: rule.title.clone(),
-        status: rule.status,
-        level: rule.level.map(|level| level.as_str()),
-        file: rule.file.clone(),
-        line: rule.line,
-        tests: rule.tests.len(),
-        response: rule.response.as_ref().map(|response| ResponseInfo {
-            scan: response.scan,
-            comment: response.comment.clone(),
-            priority: response.priority,
-            cooldown: response.cooldown,
-            max_alert_age: response.max_alert_age,
-            mode: response.mode,
-            expires: response.expires.map(|(date, _)| date),
-            limit_devices: response.limit.map(|(devices, _)| devices),
-            limit_per_seconds: response.limit.map(|(_, per)| per),
-        }),
-    }
 }

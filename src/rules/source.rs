@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::defaults;
 use super::diagnostic::{Diagnostic, DiagnosticCode};
 
 /// Largest rule file, in bytes.
@@ -20,24 +21,35 @@ pub(super) struct SourceFile {
     pub(super) shown: String,
     /// Content, without a byte order mark.
     pub(super) text: String,
+    /// The defaults of the folder, and no rules.
+    pub(super) is_defaults: bool,
+    /// It was not named: it stands beside the file that was.
+    pub(super) is_beside: bool,
 }
 
 impl SourceFile {
     pub(super) fn new(name: String, shown: String, text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        Self { name, shown, text }
+        let is_defaults = name == defaults::FILE;
+        Self { name, shown, text, is_defaults, is_beside: false }
     }
 }
 
 /// Reads every `*.yml` and `*.yaml` below `root`, or `root` itself where it is a file.
 ///
 /// Names that start with a dot are left out: a Kubernetes ConfigMap shows each file once as a link and once more below
-/// `..data`, and editors leave hidden files behind. Links to files are followed, links to folders are not.
+/// `..data`, and editors leave hidden files behind. Links to files are followed, links to folders are not. With one file
+/// comes the defaults file beside it, so that an editor sees of a rule what production sees.
 pub(super) fn read_all(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let mut paths = Vec::new();
-    if fs::metadata(root).is_ok_and(|metadata| metadata.is_file()) {
+    let is_file = fs::metadata(root).is_ok_and(|metadata| metadata.is_file());
+    let beside = root.with_file_name(defaults::FILE);
+    if is_file {
         paths.push(root.to_path_buf());
+        if beside != root && fs::metadata(&beside).is_ok_and(|metadata| metadata.is_file()) {
+            paths.push(beside.clone());
+        }
     } else {
         find(root, 0, &mut paths, &mut findings);
         paths.sort();
@@ -56,7 +68,12 @@ pub(super) fn read_all(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
             Ok(text) => {
                 let relative = path.strip_prefix(root).ok().filter(|rest| !rest.as_os_str().is_empty());
                 let name = relative.map_or_else(|| shown.clone(), |rest| rest.display().to_string());
-                sources.push(SourceFile::new(name, shown, &text));
+                let mut source = SourceFile::new(name, shown, &text);
+                if is_file {
+                    source.is_defaults = path.file_name().is_some_and(|name| name == defaults::FILE);
+                    source.is_beside = path == beside && path != root;
+                }
+                sources.push(source);
             }
             Err((code, message)) => findings.push(Diagnostic::whole_file(code, &shown, message)),
         }
