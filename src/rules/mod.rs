@@ -11,6 +11,8 @@
 mod active;
 mod codes;
 mod condition;
+mod contradiction;
+mod coverage;
 mod decision;
 mod defaults;
 mod detection;
@@ -23,6 +25,7 @@ mod field;
 mod layer;
 mod merge;
 mod modifiers;
+mod normal_form;
 mod pattern;
 mod read;
 mod response;

@@ -119,7 +119,8 @@ impl Comparison {
 }
 
 impl TextShape {
-    fn holds(&self, text: &str) -> bool {
+    /// Whether a text has this shape; both without letter case, or neither.
+    pub(super) fn holds(&self, text: &str) -> bool {
         match self {
             Self::Anything => true,
             Self::Exact(wanted) => text == wanted,

@@ -1,12 +1,15 @@
 //! What holds of the rules room.
 
+mod defaults;
 mod errors;
 mod generated;
 mod guide;
+mod intervals;
 mod merging;
 mod oracle;
 mod properties;
 mod semantics;
+mod warnings;
 
 use jiff::Timestamp;
 
