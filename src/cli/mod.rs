@@ -17,6 +17,7 @@ pub mod ledger_tail;
 pub mod produce;
 pub mod rules;
 pub mod rules_check;
+mod rules_effective;
 pub mod rules_explain;
 pub mod run;
 pub mod schemas;

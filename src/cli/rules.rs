@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::rules_check::{self, RulesCheckArgs};
 use super::rules_explain::{self, RulesExplainArgs};
-use super::{CliError, Context, Exit, OutputFormat, load_rules};
+use super::{CliError, Context, Exit, OutputFormat, load_rules, schemas};
 use crate::alert::{Settings as AlertSettings, decode};
 
 /// The commands about rules.
@@ -18,6 +18,8 @@ pub enum Command {
     Check(RulesCheckArgs),
     /// Tell what the rules say about an alert, and why.
     Explain(RulesExplainArgs),
+    /// Show the JSON Schema of rule files and of defaults.yaml (draft-07), for editors.
+    Schema,
 }
 
 /// Runs the command.
@@ -28,6 +30,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
     match command {
         Command::Check(args) => check(args, context),
         Command::Explain(args) => explain(args, context),
+        Command::Schema => context.json(&schemas::rule()),
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::rules::{Diagnostic, DiagnosticLevel, RuleSet, TestResult};
+use super::rules_effective;
+use crate::rules::{Diagnostic, DiagnosticLevel, RuleInfo, RuleSet, TestResult};
 
 /// Arguments of `rules check`.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,6 +18,9 @@ pub struct RulesCheckArgs {
     /// Treat warnings as errors.
     #[arg(long)]
     pub deny_warnings: bool,
+    /// Show each rule's response with all defaults filled in, and where each part comes from.
+    #[arg(long)]
+    pub effective: bool,
 }
 
 /// What the check found.
@@ -30,14 +34,15 @@ pub struct RulesCheckReport {
     pub rules: usize,
     /// Rules with a response.
     pub responding_rules: usize,
-    /// Rules that have expired, as `title (expired after date)`.
-    pub expired: Vec<String>,
     /// Rules that respond and carry no test.
     pub untested: Vec<String>,
     /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
     /// How each test went.
     pub tests: Vec<TestResult>,
+    /// The rules with their responses, all defaults filled in; only where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub effective: Vec<RuleInfo>,
 }
 
 impl RulesCheckReport {
@@ -63,37 +68,32 @@ pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
                 ruleset: None,
                 rules: 0,
                 responding_rules: 0,
-                expired: Vec::new(),
                 untested: Vec::new(),
                 diagnostics: errors.diagnostics,
                 tests: Vec::new(),
+                effective: Vec::new(),
             };
         }
     };
     let tests = rules.run_tests();
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let responding: Vec<_> = rules.rules().iter().filter_map(|rule| Some((rule, rule.response.as_ref()?))).collect();
-    let diagnostics = rules.warnings().to_vec();
+    let diagnostics = rules.warnings_at(now);
     RulesCheckReport {
         ok: tests.iter().all(|test| test.passed) && (diagnostics.is_empty() || !args.deny_warnings),
         ruleset: Some(rules.hash().to_owned()),
         rules: rules.rules().len(),
         responding_rules: responding.len(),
-        expired: responding
-            .iter()
-            .filter_map(|(rule, response)| Some((rule, response.expires.filter(|date| *date < today)?)))
-            .map(|(rule, date)| format!("{} (expired after {date})", rule.title))
-            .collect(),
         untested: responding.iter().filter(|(rule, _)| rule.tests == 0).map(|(rule, _)| rule.title.clone()).collect(),
         diagnostics,
         tests,
+        effective: if args.effective { rules.rules().to_vec() } else { Vec::new() },
     }
 }
 
 /// The report for people.
 #[must_use]
 pub fn render_text(report: &RulesCheckReport) -> String {
-    let mut text = String::new();
+    let mut text = rules_effective::render_text(&report.effective);
     // Writing to a string cannot fail: the results are dropped by name.
     for finding in &report.diagnostics {
         let _ignored = writeln!(text, "{finding}\n");
@@ -101,9 +101,6 @@ pub fn render_text(report: &RulesCheckReport) -> String {
     for test in report.tests.iter().filter(|test| !test.passed) {
         let _ignored =
             writeln!(text, "test failed: {}\n  --> {}:{}\n  {}\n", test.test, test.file, test.line, failure(test));
-    }
-    for rule in &report.expired {
-        let _ignored = writeln!(text, "note: this rule no longer matches: {rule}");
     }
     for rule in &report.untested {
         let _ignored = writeln!(text, "note: this rule has no tests: {rule}");

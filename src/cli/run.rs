@@ -82,7 +82,7 @@ fn say_what_runs(config: &Config, rules: &RuleSet) {
             "In shadow: every decision is made and recorded, and no scan is started. Set `mode: live` to start scans."
         );
     }
-    for warning in rules.warnings() {
+    for warning in rules.warnings_at(jiff::Timestamp::now()) {
         tracing::warn!(%warning, "A rule has a weakness.");
     }
 }

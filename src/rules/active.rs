@@ -12,7 +12,7 @@ use super::diagnostic::{DiagnosticCode as Code, Report, nearest};
 use super::read;
 use super::yaml::{Key, Node, Scalar, Value};
 
-const KNOWN: &[&str] = &["zone", "weekdays", "times", "days", "months"];
+pub(super) const KNOWN: &[&str] = &["zone", "weekdays", "times", "days", "months"];
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 const MONTHS: [&str; 12] = [
     "january",

@@ -22,7 +22,7 @@ macro_rules! codes {
             /// One sentence for people: the table of the rule guide.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($meaning),+)),+ }
+                match self { $(Self::$variant => concat!($($meaning),+).trim_ascii_start()),+ }
             }
         }
     };
@@ -47,7 +47,7 @@ codes! {
     MissingKey => "missing_key",
     /// A value of the wrong kind or out of range.
     InvalidValue => "invalid_value",
-    /// Known to Sigma or to the design, but not supported.
+    /// Known to Sigma, but not supported here.
     NotSupported => "not_supported",
     /// The Sigma parser refuses the document.
     NotSigma => "not_sigma",

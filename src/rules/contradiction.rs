@@ -119,7 +119,7 @@ fn left_by(test: &FieldTest, field: &Field) -> Option<Vec<Candidate>> {
     let single = match field {
         Field::Named(named) => !named.is_list(),
         Field::Label(_) => true,
-        Field::Raw(_) => false,
+        _ => false,
     };
     let candidate = |pattern: &Pattern| match &pattern.kind {
         PatternKind::Missing | PatternKind::Exists(false) => Some(Candidate::Missing),
@@ -152,22 +152,27 @@ fn answer(test: &FieldTest, value: &Candidate) -> Option<bool> {
 }
 
 fn answer_of(pattern: &Pattern, value: &Candidate) -> Option<bool> {
+    let minds_case = matches!(&pattern.kind, PatternKind::Text { cased: true, .. } | PatternKind::Regex(_));
+    let is_known = minds_case
+        || matches!(
+            &pattern.kind,
+            PatternKind::Text { cased: false, .. }
+                | PatternKind::Network(_)
+                | PatternKind::Number(_)
+                | PatternKind::Bool(_)
+                | PatternKind::Missing
+                | PatternKind::Exists(_)
+                | PatternKind::Compare(..)
+        );
     let slot = match value {
+        _ if !is_known => return None,
         Candidate::Missing => Slot::Missing,
         Candidate::Exact(text) => Slot::Present(vec![FieldValue::from(text.as_str())]),
-        Candidate::Folded(text) => match &pattern.kind {
-            PatternKind::Text { cased: false, .. }
-            | PatternKind::Network(_)
-            | PatternKind::Number(_)
-            | PatternKind::Bool(_)
-            | PatternKind::Missing
-            | PatternKind::Exists(_)
-            | PatternKind::Compare(..) => {
-                let text = Cow::Borrowed(text.as_str());
-                Slot::Present(vec![FieldValue { folded: text.clone(), text }])
-            }
-            _ => return None,
-        },
+        Candidate::Folded(_) if minds_case => return None,
+        Candidate::Folded(text) => {
+            let text = Cow::Borrowed(text.as_str());
+            Slot::Present(vec![FieldValue { folded: text.clone(), text }])
+        }
     };
     Some(pattern.holds(&slot))
 }

@@ -18,7 +18,7 @@ use super::selection::{Selection, Silent};
 use super::template::RuleFacts;
 use super::yaml::{Key, Node};
 
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "title",
     "id",
     "related",

@@ -32,6 +32,7 @@ mod response;
 mod rule_info;
 mod rule_set;
 mod rule_test;
+mod schema;
 mod selection;
 mod source;
 mod template;
@@ -51,6 +52,7 @@ pub use layer::Origin;
 pub use rule_info::{EscalationInfo, ResponseInfo, RuleInfo};
 pub use rule_set::RuleSet;
 pub use rule_test::Expectation;
+pub use schema::rule_schema;
 
 #[cfg(test)]
 mod tests;

@@ -103,12 +103,12 @@ impl RuleSet {
                 break;
             }
         }
-        warn_of_unused(&sources, &defaults, &mut findings);
         rules.sort_by(|one, other| one.id.cmp(&other.id));
         let comments = comment_templates(&rules, &mut findings);
         if findings.iter().any(|finding| finding.level == DiagnosticLevel::Error) {
             return Err(RuleErrors { diagnostics: bounded(findings) });
         }
+        warn_of_unused(&sources, &defaults, &mut findings);
         findings.append(&mut warnings::look(&rules, &table.fields, &sources));
         findings.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
         let infos = rules.iter().map(info).collect();

@@ -58,7 +58,8 @@ fn read_one(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<Rul
     Some(RuleTest { name: name?, alert: alert?, expect: expect?, line })
 }
 
-const ALERT_KEYS: &[&str] = &[
+/// The keys of our own alert format.
+pub(super) const ALERT_KEYS: &[&str] = &[
     "id",
     "title",
     "description",
@@ -79,7 +80,8 @@ const ALERT_KEYS: &[&str] = &[
     "device",
     "devices",
 ];
-const DEVICE_KEYS: &[&str] = &["id", "name", "os", "group", "tags", "risk", "ip"];
+/// The keys of its devices.
+pub(super) const DEVICE_KEYS: &[&str] = &["id", "name", "os", "group", "tags", "risk", "ip"];
 
 fn read_alert(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<Alert> {
     if !free_keys || node.as_map().is_none() {
@@ -215,7 +217,7 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-fn to_json(node: &Node) -> Json {
+pub(super) fn to_json(node: &Node) -> Json {
     match &node.value {
         Value::Scalar { text, scalar } => match scalar {
             Scalar::Null => Json::Null,

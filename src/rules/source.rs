@@ -66,13 +66,10 @@ pub(super) fn read_all(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
         let shown = path.display().to_string();
         match read_one(&path) {
             Ok(text) => {
-                let relative = path.strip_prefix(root).ok().filter(|rest| !rest.as_os_str().is_empty());
+                let relative = if is_file { path.file_name().map(Path::new) } else { path.strip_prefix(root).ok() };
                 let name = relative.map_or_else(|| shown.clone(), |rest| rest.display().to_string());
                 let mut source = SourceFile::new(name, shown, &text);
-                if is_file {
-                    source.is_defaults = path.file_name().is_some_and(|name| name == defaults::FILE);
-                    source.is_beside = path == beside && path != root;
-                }
+                source.is_beside = is_file && path != root;
                 sources.push(source);
             }
             Err((code, message)) => findings.push(Diagnostic::whole_file(code, &shown, message)),

@@ -37,7 +37,7 @@ pub(super) fn look(rules: &[Rule], fields: &[Field], sources: &[SourceFile]) -> 
         if let Some(alternatives) = alternatives {
             alternatives.retain(|alternative| !is_contradictory(alternative, fields, &mut budget));
         }
-        if alternatives.as_ref().is_some_and(Vec::is_empty) {
+        if !rule.selections.is_empty() && alternatives.as_ref().is_some_and(Vec::is_empty) {
             let place = place_of(source, rule, "condition");
             let message = "no alert can match this rule: its tests contradict each other";
             report.warning(Code::NeverMatches, place, message).help("`rules explain` shows what each test wants");

@@ -275,6 +275,9 @@ impl Worker {
             ("the deadlines of scheduler", self.config.scheduler.longest_memory()),
             ("the longest cooldown of the rules", self.rules.longest_cooldown()),
             ("the longest max_alert_age of the rules", self.rules.longest_max_alert_age()),
+            ("the longest window of escalate and of correlations in the rules", self.rules.longest_threshold_window()),
+            ("the longest merge_window of the rules", self.rules.longest_merge_window()),
+            ("the longest limit.per of the rules", self.rules.longest_limit_window()),
         ];
         let Some(retention) = report.ledger_retention else { return Ok(Duration::MAX / 4) };
         let half = retention / 2;
@@ -309,11 +312,8 @@ impl Worker {
 
     fn dispatch(&self, client: Client, carry_after: Duration, not_halted: Condition) -> Dispatch {
         let config = &self.config;
-        let rule_windows = self.rules.rules().iter().filter_map(|rule| rule.response.as_ref()?.limit_per_seconds).max();
-        let accounts = Accounts {
-            metrics: self.metrics.clone(),
-            longest_rule_window: Duration::from_secs(rule_windows.unwrap_or(0)),
-        };
+        let accounts =
+            Accounts { metrics: self.metrics.clone(), longest_rule_window: self.rules.longest_limit_window() };
         let context = LaneContext {
             tenant: config.defender.tenant_id.clone(),
             owner: config.worker.name.clone().unwrap_or_else(host_name),

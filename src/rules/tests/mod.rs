@@ -8,6 +8,7 @@ mod intervals;
 mod merging;
 mod oracle;
 mod properties;
+mod schema;
 mod semantics;
 mod warnings;
 
