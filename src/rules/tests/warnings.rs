@@ -92,6 +92,9 @@ fn a_rule_within_a_stronger_one_is_found() {
         |values: &str| format!("s:\n  category: malware\nt:\n  device.group: [{values}]\ncondition: s and not t");
     assert_eq!(two((&except("a"), "scan: Full, priority: 51"), (&except("a, b"), "scan: Quick")).len(), 1);
     assert_eq!(two((&except("a, b"), "scan: Full, priority: 51"), (&except("a"), "scan: Quick")).len(), 0);
+    let all = |values: &str| format!("s:\n  title|contains|all: [{values}]\ncondition: s");
+    assert_eq!(two((&all("a, b"), "scan: Full, priority: 51"), (&all("c, b, a"), "scan: Quick")).len(), 1);
+    assert_eq!(two((&all("c, b, a"), "scan: Full, priority: 51"), (&all("a, b"), "scan: Quick")).len(), 0);
     // The same twice: the one that loses the tie.
     let twice = two((wide, "scan: Quick"), (wide, "scan: Quick"));
     assert_eq!((twice.len(), twice[0].line), (1, 12));
