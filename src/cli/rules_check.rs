@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::rules::{Diagnostic, DiagnosticLevel, RuleSet, TestResult};
+use crate::rules::{Diagnostic, DiagnosticLevel, LoadOptions, RuleSet, TestResult};
 
 /// Arguments of `rules check`.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,6 +17,20 @@ pub struct RulesCheckArgs {
     /// Treat warnings as errors.
     #[arg(long)]
     pub deny_warnings: bool,
+    /// Which fields rules may ask about: those of alerts, or any, to try rules that were written for other events. A field
+    /// that alerts do not have is then looked for in the original JSON.
+    #[arg(long, value_name = "WHICH", default_value = "known")]
+    pub fields: Fields,
+}
+
+/// Which fields rules may ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Fields {
+    /// The fields of alerts.
+    #[default]
+    Known,
+    /// Any.
+    Any,
 }
 
 /// What the check found.
@@ -55,7 +69,7 @@ impl RulesCheckReport {
 /// Checks a folder. `now` only tells which rules have expired.
 #[must_use]
 pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
-    let rules = match RuleSet::load_dir(&args.dir) {
+    let rules = match RuleSet::load_dir_with(&args.dir, LoadOptions { any_field: args.fields == Fields::Any }) {
         Ok(rules) => rules,
         Err(errors) => {
             return RulesCheckReport {
@@ -84,7 +98,11 @@ pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
             .filter_map(|(rule, response)| Some((rule, response.expires.filter(|date| *date < today)?)))
             .map(|(rule, date)| format!("{} (expired after {date})", rule.title))
             .collect(),
-        untested: responding.iter().filter(|(rule, _)| rule.tests == 0).map(|(rule, _)| rule.title.clone()).collect(),
+        untested: responding
+            .iter()
+            .filter(|(rule, _)| rule.tests == 0 && rule.counts.is_none())
+            .map(|(rule, _)| rule.title.clone())
+            .collect(),
         diagnostics,
         tests,
     }

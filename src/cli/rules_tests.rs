@@ -19,7 +19,7 @@ fn folder() -> PathBuf {
 
 #[test]
 fn the_starter_set_passes_its_own_check() {
-    let report = run(&RulesCheckArgs { dir: folder(), deny_warnings: true }, now());
+    let report = run(&RulesCheckArgs { dir: folder(), deny_warnings: true, fields: Fields::Known }, now());
     let text = render_text(&report);
     assert!(report.ok, "{text}");
     assert_eq!(report.exit_code(), 0);
@@ -46,7 +46,8 @@ fn a_failing_test_is_reported_and_fails_the_check() {
             .to_owned()
             + "tests:\n  - name: wrong\n    alert: { id: 1, category: other, device: { name: a } }\n    expect: scan\n";
     std::fs::write(folder.path().join("a.yml"), text).unwrap();
-    let report = run(&RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings: false }, now());
+    let report =
+        run(&RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings: false, fields: Fields::Known }, now());
     assert_eq!((report.ok, report.exit_code()), (false, 5));
     let text = render_text(&report);
     assert!(text.contains("test failed: wrong") && text.contains("a.yml:9"), "{text}");
@@ -66,7 +67,7 @@ fn example(text: &str) -> String {
 fn check(rule: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("malware.yml"), rule).unwrap();
-    let args = RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings: false };
+    let args = RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings: false, fields: Fields::Known };
     let shown = render_text(&run(&args, now()));
     shown.replace(&folder.path().display().to_string(), "rules")
 }

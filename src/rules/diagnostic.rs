@@ -65,6 +65,16 @@ pub enum DiagnosticCode {
     InvalidTemplate,
     /// `\\*` in what looks like a Windows path: a literal star, though a wildcard was probably meant (a warning).
     EscapedWildcard,
+    /// A list of values that cannot be read, is too long, or is there twice.
+    InvalidList,
+    /// A placeholder names a list that does not exist.
+    UnknownList,
+    /// A placeholder stands for an empty list (a warning).
+    EmptyList,
+    /// A filter or correlation names a rule that does not exist, or one that it cannot name.
+    UnknownRule,
+    /// A filter whose condition has no `not` (a warning).
+    FilterWithoutNot,
     /// More findings than are shown.
     TooManyFindings,
 }
@@ -99,6 +109,11 @@ impl DiagnosticCode {
             Self::UnusedSelection => "unused_selection",
             Self::InvalidTemplate => "invalid_template",
             Self::EscapedWildcard => "escaped_wildcard",
+            Self::InvalidList => "invalid_list",
+            Self::UnknownList => "unknown_list",
+            Self::EmptyList => "empty_list",
+            Self::UnknownRule => "unknown_rule",
+            Self::FilterWithoutNot => "filter_without_not",
             Self::TooManyFindings => "too_many_findings",
         }
     }

@@ -8,24 +8,35 @@
 //! Fields are slots (`field`): an alert is read once, and every compiled test (`selection`, `pattern`) looks at a slot.
 
 mod condition;
+mod correlation;
 mod decision;
 mod detection;
 mod diagnostic;
 mod document;
+mod documents;
 mod evaluate;
+mod expand;
 mod explain;
 mod explain_text;
 mod field;
+mod filter;
+mod header;
+mod lists;
 mod merge;
 mod modifiers;
 mod pattern;
 mod read;
+mod reference;
 mod response;
 mod rule_set;
 mod rule_test;
 mod selection;
 mod source;
 mod template;
+mod threshold;
+mod time_part;
+mod transform;
+mod value;
 mod yaml;
 
 pub use decision::{
@@ -34,11 +45,13 @@ pub use decision::{
 pub use diagnostic::{Diagnostic, DiagnosticCode, DiagnosticLevel, RuleErrors};
 pub use evaluate::{Evaluation, TestResult};
 pub use explain::{
-    AlternativeExplanation, Explanation, FieldExplanation, PatternExplanation, RuleExplanation, SelectionExplanation,
-    Wants,
+    AlternativeExplanation, Explanation, FieldExplanation, FilterExplanation, PatternExplanation, RuleExplanation,
+    SelectionExplanation, Wants,
 };
-pub use rule_set::{ResponseInfo, RuleInfo, RuleSet};
+pub use filter::{FilterInfo, FilteredMatch};
+pub use rule_set::{LoadOptions, ResponseInfo, RuleInfo, RuleSet};
 pub use rule_test::Expectation;
+pub use threshold::CountInfo;
 
 #[cfg(test)]
 mod tests;

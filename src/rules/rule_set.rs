@@ -1,6 +1,5 @@
 //! A rule set: loaded whole or refused whole.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,12 +9,17 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::decision::{Mode, ScanType};
+use super::detection::Setting;
 use super::diagnostic::{
     Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors, Span,
 };
 use super::document::{self, Rule};
-use super::field::{Field, FieldTable};
+use super::documents::Documents;
+use super::field::Field;
+use super::filter::Filter;
+use super::lists::Lists;
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
+use super::threshold::CountInfo;
 use super::{template, yaml};
 
 /// Most rules of one set.
@@ -29,6 +33,8 @@ pub struct RuleSet {
     hash: String,
     /// In the order of ids, so that results do not depend on file names.
     pub(super) rules: Vec<Rule>,
+    /// In the order of ids.
+    pub(super) filters: Vec<Filter>,
     infos: Vec<RuleInfo>,
     pub(super) fields: Vec<Field>,
     /// One template per rule with a response, named by the rule's id.
@@ -55,6 +61,16 @@ pub struct RuleInfo {
     pub tests: usize,
     /// What it asks for; `None` for a building block, which never asks for a scan.
     pub response: Option<ResponseInfo>,
+    /// Set where this is a correlation: what it counts.
+    pub counts: Option<CountInfo>,
+}
+
+/// How a rule set is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadOptions {
+    /// Takes rules that were written for other events, to see whether and how fast they load: a field that alerts do not
+    /// have is looked for in the original JSON, and unknown top-level keys are passed over.
+    pub any_field: bool,
 }
 
 /// The response of a rule, defaults filled in.
@@ -81,7 +97,7 @@ pub struct ResponseInfo {
 }
 
 impl RuleSet {
-    /// Loads every `*.yml` and `*.yaml` below a folder, or one file.
+    /// Loads every `*.yml` and `*.yaml` below a folder, or one file; and every `*.list`, the values of placeholders.
     ///
     /// Names that start with a dot are left out, so a Kubernetes ConfigMap volume is read once.
     ///
@@ -89,11 +105,20 @@ impl RuleSet {
     ///
     /// Every error of the set at once; then nothing is loaded.
     pub fn load_dir(folder: &Path) -> Result<Self, RuleErrors> {
-        let (sources, findings) = read_all(folder);
-        Self::build(sources, findings)
+        Self::load_dir_with(folder, LoadOptions::default())
     }
 
-    /// Builds a rule set from texts with names, for tests and for rules that do not come from files.
+    /// As [`RuleSet::load_dir`], with options.
+    ///
+    /// # Errors
+    ///
+    /// Every error of the set at once; then nothing is loaded.
+    pub fn load_dir_with(folder: &Path, options: LoadOptions) -> Result<Self, RuleErrors> {
+        let (sources, findings) = read_all(folder);
+        Self::build(sources, findings, options)
+    }
+
+    /// Builds a rule set from texts with names (`NAME.list` is a list of values), for tests and for rules that do not come from files.
     ///
     /// # Errors
     ///
@@ -112,40 +137,49 @@ impl RuleSet {
                 files.push(SourceFile::new(name.clone(), name, text.as_ref()));
             }
         }
-        Self::build(files, findings)
+        Self::build(files, findings, LoadOptions::default())
     }
 
-    fn build(mut sources: Vec<SourceFile>, mut findings: Vec<Diagnostic>) -> Result<Self, RuleErrors> {
+    fn build(
+        mut sources: Vec<SourceFile>,
+        mut findings: Vec<Diagnostic>,
+        options: LoadOptions,
+    ) -> Result<Self, RuleErrors> {
         sources.sort_by(|one, other| one.name.cmp(&other.name));
-        let mut table = FieldTable::default();
-        let mut rules: Vec<Rule> = Vec::new();
-        let mut ids = HashMap::new();
-        for source in &sources {
+        let mut lists = Lists::default();
+        for source in sources.iter().filter(|source| source.is_list()) {
+            findings.extend(lists.add(source));
+        }
+        let mut read = Documents::default();
+        let mut setting = Setting::new(&lists, options.any_field);
+        for (index, source) in sources.iter().enumerate().filter(|(_, source)| !source.is_list()) {
             let mut report = Report::new(source);
-            let documents = yaml::load(&mut report);
-            for document in &documents {
-                let Some(rule) = document::read(document, &mut table, &mut report) else { continue };
-                refuse_duplicate(&rule, &mut ids, &mut report);
-                rules.push(rule);
+            for document in &yaml::load(&mut report) {
+                let Some(document) = document::read(document, &mut setting, &mut report) else { continue };
+                read.add(document, index, &mut report);
             }
             if report.error_count() == 0 {
                 ask_sigma(&mut report);
             }
             report.diagnostics.sort_by_key(|finding| (finding.line, finding.column));
             findings.append(&mut report.diagnostics);
-            if rules.len() > MAX_RULES {
+            if read.rules.len() + read.filters.len() > MAX_RULES {
                 let message = format!("more than {MAX_RULES} rules");
                 findings.push(Diagnostic::whole_file(Code::TooManyRules, &source.shown, message));
                 break;
             }
         }
-        rules.sort_by(|one, other| one.id.cmp(&other.id));
+        let fields = setting.table.fields;
+        let refused = |findings: &[Diagnostic]| findings.iter().any(|finding| finding.level == DiagnosticLevel::Error);
+        // Where documents are missing for their errors, names of them would be errors, too.
+        let (rules, filters) = read.resolve(&sources, refused(&findings), &mut findings);
         let comments = comment_templates(&rules, &mut findings);
-        if findings.iter().any(|finding| finding.level == DiagnosticLevel::Error) {
+        if refused(&findings) {
             return Err(RuleErrors { diagnostics: bounded(findings) });
         }
-        let infos = rules.iter().map(info).collect();
-        Ok(Self { hash: hash(&sources), rules, infos, fields: table.fields, comments, warnings: bounded(findings) })
+        let infos = rules.iter().map(|rule| info(rule, &rules)).collect();
+        let hash = hash(&sources);
+        Ok(Self { hash, rules, filters, infos, fields, comments, warnings: bounded(findings) })
     }
 
     /// Names this set: the first digits of the SHA-256 over the names and texts of its files.
@@ -182,15 +216,6 @@ impl RuleSet {
     #[must_use]
     pub fn longest_max_alert_age(&self) -> Duration {
         self.infos.iter().filter_map(|info| Some(info.response.as_ref()?.max_alert_age)).max().unwrap_or_default()
-    }
-}
-
-fn refuse_duplicate(rule: &Rule, ids: &mut HashMap<String, (String, u32)>, report: &mut Report<'_>) {
-    let here = (report.source.shown.clone(), report.line_of(rule.id_span));
-    if let Some((file, line)) = ids.insert(rule.id.to_lowercase(), here) {
-        let message = format!("another rule has the id `{}` already: {file}:{line}", rule.id);
-        let finding = report.error(Code::DuplicateId, rule.id_span, message);
-        finding.help("give each rule a new UUID; a rule without `id` goes by its title");
     }
 }
 
@@ -244,7 +269,7 @@ fn hash(sources: &[SourceFile]) -> String {
     digits.chars().take(HASH_DIGITS).collect()
 }
 
-fn info(rule: &Rule) -> RuleInfo {
+fn info(rule: &Rule, rules: &[Rule]) -> RuleInfo {
     RuleInfo {
         id: rule.id.clone(),
         title: rule.title.clone(),
@@ -253,6 +278,7 @@ fn info(rule: &Rule) -> RuleInfo {
         file: rule.file.clone(),
         line: rule.line,
         tests: rule.tests.len(),
+        counts: rule.correlation.as_ref().map(|correlation| RuleSet::count_info(rules, correlation)),
         response: rule.response.as_ref().map(|response| ResponseInfo {
             scan: response.scan,
             comment: response.comment.clone(),
