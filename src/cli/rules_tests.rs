@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{RulesCheckArgs, render_text, run};
+use super::{Fields, RulesCheckArgs, render_text, run};
 use crate::alert::{Alert, Device, Severity};
 use crate::cli::rules_explain;
 use crate::rules::RuleSet;

@@ -17,7 +17,7 @@ use super::response;
 use super::yaml::{Key, Node, Scalar, Value};
 
 const OWN_KEYS: &[&str] = &["correlation", "response", "generate"];
-const NOT_YET: &[&str] = &["tests", "detection", "logsource", "expires"];
+const NOT_YET: &[&str] = &["tests"];
 const KEYS: &[&str] = &["type", "rules", "group-by", "timespan", "timeframe", "condition", "generate", "aliases"];
 const REFUSED_KEYS: &[&str] = &["aliases", "window", "gap"];
 const TYPES: [(&str, bool); 8] = [
@@ -59,6 +59,7 @@ pub(super) struct CountedField {
 pub(super) fn read(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'_>) -> Option<Rule> {
     let known: Vec<&str> = header::KNOWN.iter().chain(OWN_KEYS).copied().collect();
     document::check_keys(node, "a correlation", &known, NOT_YET, setting, report);
+    document::hint_at_response("a correlation", report);
     let header = header::read(node, "a correlation", report);
     let find = |name: &str| node.as_map()?.iter().find(|(key, _)| key.text == name);
     let (key, body) = find("correlation")?;

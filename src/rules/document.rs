@@ -115,7 +115,7 @@ fn read_rule(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'_>) ->
     let known: Vec<&str> = header::KNOWN.iter().chain(OWN_KEYS).copied().collect();
     let entries = check_keys(node, "a rule", &known, NOT_YET, setting, report);
     node.as_map()?;
-    hint_at_response(report);
+    hint_at_response("a rule", report);
     let header = header::read(node, "a rule", report);
     let find = |name: &str| entries.iter().find(|(key, _)| key.text == name);
     if find("logsource").is_none() {
@@ -162,11 +162,11 @@ fn asks_for_raw(selections: &[Selection], table: &FieldTable) -> bool {
 }
 
 /// A response key that landed one level too high deserves a better hint than the nearest top-level key.
-fn hint_at_response(report: &mut Report<'_>) {
+pub(super) fn hint_at_response(what: &str, report: &mut Report<'_>) {
     for finding in &mut report.diagnostics {
         let below = ["scan", "comment", "priority", "cooldown", "max_alert_age", "limit", "mode", "expires"];
         if finding.code == Code::UnknownKey
-            && below.iter().any(|key| finding.message == format!("a rule has no key `{key}`"))
+            && below.iter().any(|key| finding.message == format!("{what} has no key `{key}`"))
         {
             finding.help("it belongs below `response`");
         }

@@ -17,7 +17,7 @@ use super::selection::{Selection, Silent};
 use super::yaml::{Key, Node};
 
 const OWN_KEYS: &[&str] = &["logsource", "filter", "expires"];
-const NOT_YET: &[&str] = &["response", "tests", "detection"];
+const NOT_YET: &[&str] = &["tests"];
 
 /// A compiled filter: a rule that it is for matches only where the filter's condition holds, too.
 #[derive(Debug, Clone)]
