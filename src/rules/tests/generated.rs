@@ -280,35 +280,49 @@ impl Rule {
         detection
     }
 
-    /// Whether this has something in which the oracle departs from Sigma, or we from it; `docs/rules.md` lists them.
-    pub(super) fn departs_from_the_oracle(&self) -> bool {
-        self.selections.iter().flatten().flatten().any(|test| {
-            let mut tokens = test.values.iter().flat_map(|value| tokens(value));
-            match test.operator {
-                // rsigma-eval 0.23 swaps the two anchors here: `startswith: a*b` compiles to `a.*b$`.
-                Operator::StartsWith | Operator::EndsWith => tokens.any(|token| !matches!(token, Token::Letter(_))),
-                // It takes other dashes than `-` for themselves.
-                Operator::Windash => test.values.iter().any(|value| value.contains(['/', '–'])),
-                // It keeps the last character, half of which belongs to what follows.
-                Operator::Base64Offset(_) => true,
-                // It knows no comparison of parts of times.
-                Operator::Time(_, comparison) => !comparison.is_empty(),
-                _ => false,
+    /// The same without what the oracle reads otherwise than Sigma or we do; `docs/rules.md` lists it.
+    pub(super) fn as_the_oracle_reads_it(mut self) -> Self {
+        for map in self.selections.iter_mut().flatten() {
+            for test in map.iter_mut() {
+                test.operator = match test.operator {
+                    // rsigma-eval 0.23 swaps the two anchors of values with wildcards: `startswith: a*b` becomes `a.*b$`.
+                    Operator::StartsWith | Operator::EndsWith
+                        if test
+                            .values
+                            .iter()
+                            .flat_map(|value| tokens(value))
+                            .any(|each| !matches!(each, Token::Letter(_))) =>
+                    {
+                        Operator::Contains
+                    }
+                    // It keeps the last character of Base64, half of which belongs to what follows.
+                    Operator::Base64Offset(encoding) => Operator::Base64(encoding),
+                    // It knows no comparison of parts of times.
+                    Operator::Time(part, _) => Operator::Time(part, ""),
+                    operator => operator,
+                };
+                if test.operator == Operator::Windash {
+                    // It takes other dashes than `-` in a rule for themselves.
+                    test.values.iter_mut().for_each(|value| *value = value.replace(['/', '–'], "-"));
+                }
             }
-        })
+            map.sort_by_key(key);
+            map.dedup_by_key(|test| key(test));
+        }
+        self
     }
 
-    /// Whether a keyword has a wildcard: in filters alone the oracle then wants it to be the whole text.
-    pub(super) fn has_wild_keywords(&self) -> bool {
-        let mut tests = self.selections.iter().flatten().flatten();
-        tests.any(|test| {
-            test.operator == Operator::Keywords && test.values.iter().any(|value| value.contains(['*', '?']))
-        })
-    }
-
-    /// Whether the condition names a group of selections.
-    pub(super) fn selects_groups(&self) -> bool {
-        self.condition.selects_groups()
+    /// The same for a filter: there the oracle looks for groups among the selections of the rule, and wants a keyword with
+    /// wildcards to be the whole text.
+    pub(super) fn as_the_oracle_reads_a_filter(self) -> Self {
+        let mut filter = self.as_the_oracle_reads_it();
+        filter.condition = filter.condition.without_groups();
+        for test in filter.selections.iter_mut().flatten().flatten() {
+            if test.operator == Operator::Keywords {
+                test.values.iter_mut().for_each(|value| *value = value.replace(['*', '?'], ""));
+            }
+        }
+        filter
     }
 
     pub(super) fn holds(&self, alert: &Alert) -> bool {
@@ -322,12 +336,13 @@ impl Rule {
 }
 
 impl Condition {
-    fn selects_groups(&self) -> bool {
+    fn without_groups(self) -> Self {
         match self {
-            Self::Selection(_) => false,
-            Self::Not(inner) => inner.selects_groups(),
-            Self::And(one, two) | Self::Or(one, two) => one.selects_groups() || two.selects_groups(),
-            Self::OneOfThem | Self::AllOfThem => true,
+            Self::Selection(number) => Self::Selection(number),
+            Self::Not(inner) => Self::Not(Box::new(inner.without_groups())),
+            Self::And(one, two) => Self::And(Box::new(one.without_groups()), Box::new(two.without_groups())),
+            Self::Or(one, two) => Self::Or(Box::new(one.without_groups()), Box::new(two.without_groups())),
+            Self::OneOfThem | Self::AllOfThem => Self::Selection(0),
         }
     }
 

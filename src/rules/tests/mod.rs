@@ -1,6 +1,8 @@
 //! What holds of the rules room.
 
+mod counting;
 mod errors;
+mod filters;
 mod generated;
 mod guide;
 mod language;
