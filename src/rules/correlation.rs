@@ -210,15 +210,12 @@ fn read_condition(
     setting: &mut Setting<'_>,
     report: &mut Report<'_>,
 ) -> Option<(u32, Option<CountedField>)> {
-    if let Some(entries) = node.as_map() {
-        for (key, _) in entries.iter().filter(|(key, _)| ["lt", "lte", "eq", "neq"].contains(&key.text.as_str())) {
-            let message = format!(
-                "`{}` is not supported: that there are no more cannot be known while alerts still come",
-                key.text
-            );
-            report.error(Code::NotSupported, key.span, message).help("write `gte`");
-            return None;
-        }
+    let refused = |key: &str| ["lt", "lte", "eq", "neq"].contains(&key);
+    if let Some((key, _)) = node.as_map().and_then(|entries| entries.iter().find(|(key, _)| refused(&key.text))) {
+        let reason = "that there are no more cannot be known while alerts still come";
+        let finding = report.error(Code::NotSupported, key.span, format!("`{}` is not supported: {reason}", key.text));
+        finding.help("write `gte`");
+        return None;
     }
     read::entries(node, "the condition of a count", &["gte", "gt", "field"], &["percentile"], report);
     node.as_map()?;

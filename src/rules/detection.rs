@@ -5,12 +5,15 @@ use rsigma_parser::Modifier;
 use super::diagnostic::{DiagnosticCode as Code, Report, Span, nearest};
 use super::expand::expand;
 use super::field::{Field, FieldTable};
-use super::lists::Lists;
+use super::lists::{Lists, MAX_EXPANDED};
 use super::modifiers::Modifiers;
-use super::pattern::Pattern;
+use super::pattern::{Pattern, PatternKind, TextShape};
 use super::selection::{FieldTest, Selection};
 use super::value;
 use super::yaml::{Key, Node, Scalar, Value};
+
+/// What a value with a wildcard in its middle costs beyond a plain one: it becomes a regular expression.
+const GLOB_COST: usize = 49;
 
 /// What the detections of a rule set are compiled with.
 #[derive(Debug)]
@@ -28,6 +31,16 @@ pub(super) struct Setting<'l> {
 impl<'l> Setting<'l> {
     pub(super) fn new(lists: &'l Lists, any_field: bool) -> Self {
         Self { table: FieldTable::default(), lists, expanded: 0, any_field }
+    }
+
+    /// Takes from what all placeholders together may become; a finding where nothing is left.
+    pub(super) fn spend(&mut self, values: usize, node: &Node, report: &mut Report<'_>) {
+        self.expanded = self.expanded.saturating_add(values);
+        if self.expanded > MAX_EXPANDED {
+            let message = format!("the placeholders of the rules stand for more than {MAX_EXPANDED} values");
+            let finding = report.error(Code::InvalidList, node.span, message);
+            finding.help(format!("shorten the lists; a value with a wildcard in it counts as {}", GLOB_COST + 1));
+        }
     }
 
     /// The field of a name; a finding where there is none.
@@ -182,6 +195,9 @@ fn compile_value(
     for text in expand(text, node, setting, report).unwrap_or_default() {
         let errors = report.error_count();
         if let Some(kind) = value::compile(field, modifiers, &text, Scalar::Text, node, setting, report) {
+            if matches!(kind, PatternKind::Text { shape: TextShape::Glob(_), .. }) {
+                setting.spend(GLOB_COST, node, report);
+            }
             patterns.push(Pattern { written: text, kind });
         }
         if report.error_count() > errors {

@@ -35,9 +35,8 @@ pub(super) fn expand(
                     let message = format!("the list `{name}` is empty: no alert can have this value");
                     report.warning(Code::EmptyList, node.span, message);
                 }
-                if setting.expanded.saturating_add(values.len().saturating_mul(list.len())) > MAX_EXPANDED {
-                    let message = format!("the placeholders of the rules stand for more than {MAX_EXPANDED} values");
-                    report.error(Code::InvalidList, node.span, message).help("shorten the lists");
+                setting.spend(values.len().saturating_mul(list.len()), node, report);
+                if setting.expanded > MAX_EXPANDED {
                     return None;
                 }
                 values =
@@ -45,6 +44,5 @@ pub(super) fn expand(
             }
         }
     }
-    setting.expanded += values.len();
     sound.then_some(values)
 }

@@ -35,8 +35,8 @@ pub(super) struct Filter {
     logsource: Option<Logsource>,
     /// Rules as written; `None` stands for all.
     named: Option<Vec<Reference>>,
-    /// The rules that it is for, by index.
-    pub(super) rules: Vec<usize>,
+    /// The rules that it is for, by index and in order, where it names them.
+    rules: Vec<usize>,
 }
 
 /// A match that a filter took back.
@@ -118,16 +118,11 @@ fn read_rules(key: &Key, body: &Node, report: &mut Report<'_>) -> Option<Option<
 impl Filter {
     /// Finds the rules that it is for.
     pub(super) fn resolve(&mut self, rules: &[Rule], directory: &Directory<'_>, report: &mut Report<'_>) {
-        let is_for = |rule: &Rule| self.logsource.as_ref().is_none_or(|logsource| logsource.covers(&rule.logsource));
-        let Some(named) = &self.named else {
-            let every = rules.iter().enumerate().filter(|(_, rule)| rule.correlation.is_none() && is_for(rule));
-            self.rules = every.map(|(index, _)| index).collect();
-            return;
-        };
+        let Some(named) = &self.named else { return };
         let mut found = Vec::new();
         for reference in named {
             let Some(index) = directory.find(reference, "a filter", report) else { continue };
-            if is_for(&rules[index]) {
+            if self.is_of(&rules[index]) {
                 found.push(index);
             } else {
                 let message = format!("the rule `{}` has another `logsource` than this filter", reference.text);
@@ -139,9 +134,16 @@ impl Filter {
         self.rules = found;
     }
 
-    /// Whether it is for the rule with this index; `rules` is in order.
-    fn is_for(&self, rule: usize) -> bool {
-        self.rules.binary_search(&rule).is_ok()
+    /// Whether it is for the rule with this index.
+    fn is_for(&self, index: usize, rule: &Rule) -> bool {
+        match self.named {
+            Some(_) => self.rules.binary_search(&index).is_ok(),
+            None => rule.correlation.is_none() && self.is_of(rule),
+        }
+    }
+
+    fn is_of(&self, rule: &Rule) -> bool {
+        self.logsource.as_ref().is_none_or(|logsource| logsource.covers(&rule.logsource))
     }
 
     pub(super) fn is_expired(&self, now: Timestamp) -> bool {
@@ -160,7 +162,7 @@ impl RuleSet {
         if holding.is_empty() || self.filters.is_empty() {
             return Vec::new();
         }
-        let concerned = |filter: &&Filter| holding.iter().any(|rule| filter.is_for(*rule));
+        let concerned = |filter: &&Filter| holding.iter().any(|index| filter.is_for(*index, &self.rules[*index]));
         let against: Vec<&Filter> = self
             .filters
             .iter()
@@ -170,11 +172,11 @@ impl RuleSet {
             .collect();
         let mut filtered = Vec::new();
         holding.retain(|index| {
-            let filter_ids: Vec<String> =
-                against.iter().filter(|filter| filter.is_for(*index)).map(|filter| filter.id.clone()).collect();
+            let rule = &self.rules[*index];
+            let concerned = against.iter().filter(|filter| filter.is_for(*index, rule));
+            let filter_ids: Vec<String> = concerned.map(|filter| filter.id.clone()).collect();
             let keep = filter_ids.is_empty();
             if !keep {
-                let rule = &self.rules[*index];
                 filtered.push(FilteredMatch { rule_id: rule.id.clone(), title: rule.title.clone(), filter_ids });
             }
             keep
@@ -190,7 +192,13 @@ impl RuleSet {
             title: filter.title.clone(),
             file: filter.file.clone(),
             line: filter.line,
-            rules: filter.rules.iter().map(|index| self.rules[*index].id.clone()).collect(),
+            rules: self
+                .rules
+                .iter()
+                .enumerate()
+                .filter(|(index, rule)| filter.is_for(*index, rule))
+                .map(|(_, rule)| rule.id.clone())
+                .collect(),
             expires: filter.expires.map(|(date, _)| date),
         };
         self.filters.iter().map(info).collect()

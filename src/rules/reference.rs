@@ -1,5 +1,6 @@
 //! Documents that name rules: filters and correlations.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::diagnostic::{DiagnosticCode as Code, Report, Span, nearest};
@@ -9,6 +10,8 @@ use super::yaml::{Node, Value};
 
 /// Most rules that one document may name.
 const MAX_REFERENCES: usize = 1000;
+/// Most wrong names of one set that get a suggestion: each is compared with every name of the set.
+const MAX_SUGGESTIONS: u32 = 50;
 
 /// A rule as another document names it, by id or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub(super) fn read_all(node: &Node, report: &mut Report<'_>) -> Vec<Reference> {
         );
         return Vec::new();
     }
-    let mut references: Vec<Reference> = Vec::new();
+    let mut references: Vec<Reference> = Vec::with_capacity(items.len());
     for item in items {
         let Some(text) = read::text(item, "the id or name of a rule", report) else { continue };
         if references.iter().any(|known| known.text == text) {
@@ -47,6 +50,7 @@ pub(super) struct Directory<'r> {
     rules: &'r [Rule],
     by_id: HashMap<String, usize>,
     by_name: HashMap<&'r str, Vec<usize>>,
+    suggestions: Cell<u32>,
 }
 
 impl<'r> Directory<'r> {
@@ -58,7 +62,7 @@ impl<'r> Directory<'r> {
             }
         }
         let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.to_lowercase(), index)).collect();
-        Self { rules, by_id, by_name }
+        Self { rules, by_id, by_name, suggestions: Cell::new(0) }
     }
 
     /// The index of the rule that is meant. `what` is the document that asks, for findings.
@@ -69,6 +73,9 @@ impl<'r> Directory<'r> {
         let Some(index) = found else {
             let message = format!("no rule has the id or name `{text}`");
             let finding = report.error(Code::UnknownRule, reference.span, message);
+            if self.suggestions.replace(self.suggestions.get() + 1) >= MAX_SUGGESTIONS {
+                return None;
+            }
             let names = self.rules.iter().flat_map(|rule| [Some(rule.id.as_str()), rule.name.as_deref()]).flatten();
             if let Some(near) = nearest(text, names) {
                 finding.help(format!("did you mean `{near}`?"));

@@ -225,7 +225,8 @@ fn ask_sigma(report: &mut Report<'_>) {
         Ok(collection) => collection.errors,
         Err(error) => vec![error.to_string()],
     };
-    for problem in problems {
+    // An empty document, such as after a last `---`, is nothing; one that is no map has its finding already.
+    for problem in problems.into_iter().filter(|problem| problem != "Document is not a YAML mapping") {
         report.error(Code::NotSigma, Span::default(), format!("the Sigma parser refuses this file: {problem}"));
     }
 }

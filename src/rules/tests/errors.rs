@@ -308,3 +308,31 @@ fn files_are_found_once_and_within_limits() {
     assert_eq!(codes, [Code::UnreadableFile, Code::FileTooLarge]);
     assert_eq!(RuleSet::load_dir(&root.join("absent")).unwrap_err().diagnostics[0].code, Code::UnreadableFile);
 }
+
+#[test]
+fn hostile_sets_end_soon() {
+    let names = |count: usize, start: usize| {
+        (start..start + count).map(|at| format!("nobody-has-this-name-{at:08}")).collect::<Vec<_>>().join(", ")
+    };
+    // Thousands of names that lead nowhere, among thousands of rules.
+    let many: String = (0..3000)
+        .map(|at| rule("s:\n  category: a\ncondition: s", "").replace("-000000000001", &format!("-{at:012}")) + "---\n")
+        .collect();
+    let filters: String = (0..20)
+        .map(|at| {
+            let rules = names(900, at * 1000);
+            format!("title: f{at}\nfilter: {{ rules: [{rules}], s: {{ category: a }}, condition: not s }}\n---\n")
+        })
+        .collect();
+    let found = RuleSet::from_sources([("a.yml", &many), ("b.yml", &filters)]).unwrap_err();
+    assert!(found.diagnostics.iter().any(|finding| finding.code == Code::UnknownRule), "{found}");
+    // Many keys that mean nothing.
+    let keys: String = (0..60_000).map(|at| format!("k{at}: 1\n")).collect();
+    let found = errors(&(keys + HEAD + BODY));
+    assert_eq!(found.diagnostics.len(), 501);
+    // Values that would become a great many expressions.
+    let expand = rule("s:\n  title|expand: '%a%x%a%'\ncondition: s", "");
+    let list = (0..200).map(|at| format!("a*{at}\n")).collect::<String>();
+    let found = RuleSet::from_sources([("a.yml", &expand), ("a.list", &list)]).unwrap_err();
+    assert_eq!(found.diagnostics[0].code, Code::InvalidList);
+}

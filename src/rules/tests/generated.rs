@@ -281,7 +281,7 @@ impl Rule {
     }
 
     /// The same without what the oracle reads otherwise than Sigma or we do; `docs/rules.md` lists it.
-    pub(super) fn as_the_oracle_reads_it(mut self) -> Self {
+    pub(super) fn for_the_oracle(mut self) -> Self {
         for map in self.selections.iter_mut().flatten() {
             for test in map.iter_mut() {
                 test.operator = match test.operator {
@@ -314,8 +314,8 @@ impl Rule {
 
     /// The same for a filter: there the oracle looks for groups among the selections of the rule, and wants a keyword with
     /// wildcards to be the whole text.
-    pub(super) fn as_the_oracle_reads_a_filter(self) -> Self {
-        let mut filter = self.as_the_oracle_reads_it();
+    pub(super) fn for_the_oracle_as_a_filter(self) -> Self {
+        let mut filter = self.for_the_oracle();
         filter.condition = filter.condition.without_groups();
         for test in filter.selections.iter_mut().flatten().flatten() {
             if test.operator == Operator::Keywords {

@@ -30,7 +30,7 @@ proptest! {
 
     #[test]
     fn our_matches_are_those_of_the_oracle(
-        rule in generated::rule().prop_map(generated::Rule::as_the_oracle_reads_it),
+        rule in generated::rule().prop_map(generated::Rule::for_the_oracle),
         alerts in prop::collection::vec(generated::alert(), 16),
     ) {
         let text = rule.to_yaml();
@@ -48,8 +48,8 @@ proptest! {
 
     #[test]
     fn our_filters_take_back_what_the_oracle_takes_back(
-        rule in generated::rule().prop_map(generated::Rule::as_the_oracle_reads_it),
-        filter in generated::rule().prop_map(generated::Rule::as_the_oracle_reads_a_filter),
+        rule in generated::rule().prop_map(generated::Rule::for_the_oracle),
+        filter in generated::rule().prop_map(generated::Rule::for_the_oracle_as_a_filter),
         target in prop::sample::select(vec!["any", "[00000000-0000-4000-8000-000000000001]"]),
         logsource in prop::sample::select(vec!["", "logsource: { category: alert }\n"]),
         alerts in prop::collection::vec(generated::alert(), 16),
@@ -94,4 +94,37 @@ fn base64_within_a_text_is_found_wherever_the_oracle_finds_it() {
         }
     }
     assert!(found > 10, "{found}");
+}
+
+/// The list of departures in the guide is true: in each of them the oracle says otherwise than we do.
+#[test]
+fn the_oracle_departs_where_the_guide_says() {
+    let cases: &[(&str, &str, bool)] = &[
+        ("title|startswith: 'a*b'", "xaxb", false),
+        ("title|endswith: 'a*b'", "axbx", false),
+        // `an evil thing` in Base64: what follows `evil` shows in its last character.
+        ("title|base64offset|contains: evil", "YW4gZXZpbCB0aGluZw==", true),
+        ("title|windash: ' /enc '", " -enc ", true),
+        ("title|windash: ' -e*'", " /enc", true),
+        ("title|expand: '%category%'", "x", false),
+        ("'|all': [emotet, found]", "emotet was found", true),
+        ("title|fieldref: device.tags", "vip", true),
+        ("created_at|hour|gte: 3", "x", true),
+        ("title: true", "yes", false),
+    ];
+    for (test, title, expected) in cases {
+        let text = super::rule(&format!("s:\n  {test}\ncondition: s"), "scan: Quick");
+        let mut alert = Alert { title: Some((*title).to_owned()), category: Some("x".to_owned()), ..super::sample() };
+        alert.created_at = Some("2026-05-01T12:00:00Z".parse().unwrap());
+        let lists = [("category.list", "nothing"), ("rule.yml", text.as_str())];
+        let ours = crate::rules::RuleSet::from_sources(lists).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(!super::evaluate(&ours, &alert).matches.is_empty(), *expected, "{test} on {title}");
+        let collection = rsigma_parser::parse_sigma_yaml(&text).unwrap();
+        let mut oracle = Engine::new();
+        let theirs = match oracle.add_collection(&collection) {
+            Ok(()) => !oracle.evaluate(&JsonEvent::borrow(&event(&alert))).is_empty(),
+            Err(_) => false,
+        };
+        assert_ne!(theirs, *expected, "{test} on {title}");
+    }
 }
