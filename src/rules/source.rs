@@ -23,9 +23,17 @@ pub(super) struct SourceFile {
     pub(super) shown: String,
     /// Content, without a byte order mark.
     pub(super) text: String,
+    /// Where each line starts, so that a finding need not count them.
+    line_starts: Vec<usize>,
 }
 
 impl SourceFile {
+    /// The line, counted from 0, that holds this byte, and where the line starts.
+    pub(super) fn line_at(&self, byte: usize) -> (usize, usize) {
+        let line = self.line_starts.partition_point(|start| *start <= byte).saturating_sub(1);
+        (line, self.line_starts.get(line).copied().unwrap_or_default())
+    }
+
     /// Whether this is a list of values for placeholders, by its name.
     pub(super) fn is_list(&self) -> bool {
         self.name.ends_with(LIST_EXTENSION)
@@ -35,7 +43,9 @@ impl SourceFile {
 impl SourceFile {
     pub(super) fn new(name: String, shown: String, text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        Self { name, shown, text }
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let line_starts = std::iter::once(0).chain(after_breaks).collect();
+        Self { name, shown, text, line_starts }
     }
 }
 

@@ -327,7 +327,7 @@ fn hostile_sets_end_soon() {
     let found = RuleSet::from_sources([("a.yml", &many), ("b.yml", &filters)]).unwrap_err();
     assert!(found.diagnostics.iter().any(|finding| finding.code == Code::UnknownRule), "{found}");
     // Many keys that mean nothing.
-    let keys: String = (0..60_000).map(|at| format!("k{at}: 1\n")).collect();
+    let keys: String = (0..20_000).map(|at| format!("k{at}: 1\n")).collect();
     let found = errors(&(keys + HEAD + BODY));
     assert_eq!(found.diagnostics.len(), 501);
     // Values that would become a great many expressions.
@@ -335,4 +335,12 @@ fn hostile_sets_end_soon() {
     let list = (0..200).map(|at| format!("a*{at}\n")).collect::<String>();
     let found = RuleSet::from_sources([("a.yml", &expand), ("a.list", &list)]).unwrap_err();
     assert_eq!(found.diagnostics[0].code, Code::InvalidList);
+}
+
+#[test]
+fn warnings_beyond_the_limit_never_hide_an_error() {
+    let warned = |at: u32| format!("title: t{at}\ndetection:\n  s:\n    category: a\n  condition: s\n---\n");
+    let broken = rule("s:\n  nope: a\ncondition: s", "");
+    let text: String = (0..600).map(warned).chain([broken + "---\n"]).chain((600..700).map(warned)).collect();
+    assert!(errors(&text).diagnostics.iter().any(|finding| finding.code == Code::UnknownField));
 }
