@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::rules_effective;
-use crate::rules::{Diagnostic, DiagnosticLevel, RuleInfo, RuleSet, TestResult};
+use crate::rules::{Diagnostic, DiagnosticLevel, LoadOptions, RuleInfo, RuleSet, TestResult};
 
 /// Arguments of `rules check`.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,6 +21,20 @@ pub struct RulesCheckArgs {
     /// Show each rule's response with all defaults filled in, and where each part comes from.
     #[arg(long)]
     pub effective: bool,
+    /// Which fields rules may ask about: those of alerts, or any, to try rules that were written for other events. A field
+    /// that alerts do not have is then looked for in the original JSON.
+    #[arg(long, value_name = "WHICH", default_value = "known")]
+    pub fields: Fields,
+}
+
+/// Which fields rules may ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Fields {
+    /// The fields of alerts.
+    #[default]
+    Known,
+    /// Any.
+    Any,
 }
 
 /// What the check found.
@@ -60,7 +74,7 @@ impl RulesCheckReport {
 /// Checks a folder. `now` only tells which rules have expired.
 #[must_use]
 pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
-    let rules = match RuleSet::load_dir(&args.dir) {
+    let rules = match RuleSet::load_dir_with(&args.dir, LoadOptions { any_field: args.fields == Fields::Any }) {
         Ok(rules) => rules,
         Err(errors) => {
             return RulesCheckReport {
@@ -83,7 +97,11 @@ pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
         ruleset: Some(rules.hash().to_owned()),
         rules: rules.rules().len(),
         responding_rules: responding.len(),
-        untested: responding.iter().filter(|(rule, _)| rule.tests == 0).map(|(rule, _)| rule.title.clone()).collect(),
+        untested: responding
+            .iter()
+            .filter(|(rule, _)| rule.tests == 0 && rule.counts.is_none())
+            .map(|(rule, _)| rule.title.clone())
+            .collect(),
         diagnostics,
         tests,
         effective: if args.effective { rules.rules().to_vec() } else { Vec::new() },

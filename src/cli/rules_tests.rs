@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{RulesCheckArgs, render_text, run};
+use super::{Fields, RulesCheckArgs, render_text, run};
 use crate::alert::{Alert, Device, Severity};
 use crate::cli::rules_explain;
 use crate::rules::{DiagnosticCode, RuleSet};
@@ -19,7 +19,8 @@ fn folder() -> PathBuf {
 
 #[test]
 fn the_starter_set_passes_its_own_check() {
-    let report = run(&RulesCheckArgs { dir: folder(), deny_warnings: true, effective: false }, now());
+    let report =
+        run(&RulesCheckArgs { dir: folder(), deny_warnings: true, effective: false, fields: Fields::Known }, now());
     let text = render_text(&report);
     assert!(report.ok, "{text}");
     assert_eq!(report.exit_code(), 0);
@@ -46,8 +47,15 @@ fn a_failing_test_is_reported_and_fails_the_check() {
             .to_owned()
             + "tests:\n  - name: wrong\n    alert: { id: 1, category: other, device: { name: a } }\n    expect: scan\n";
     std::fs::write(folder.path().join("a.yml"), text).unwrap();
-    let report =
-        run(&RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings: false, effective: false }, now());
+    let report = run(
+        &RulesCheckArgs {
+            dir: folder.path().to_path_buf(),
+            deny_warnings: false,
+            effective: false,
+            fields: Fields::Known,
+        },
+        now(),
+    );
     assert_eq!((report.ok, report.exit_code()), (false, 5));
     let text = render_text(&report);
     assert!(text.contains("test failed: wrong") && text.contains("a.yml:9"), "{text}");
@@ -67,7 +75,12 @@ fn example(text: &str) -> String {
 fn check(rule: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("malware.yml"), rule).unwrap();
-    let args = RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings: false, effective: false };
+    let args = RulesCheckArgs {
+        dir: folder.path().to_path_buf(),
+        deny_warnings: false,
+        effective: false,
+        fields: Fields::Known,
+    };
     let shown = render_text(&run(&args, now()));
     shown.replace(&folder.path().display().to_string(), "rules")
 }
@@ -92,7 +105,8 @@ fn effective(rule: &str, defaults: &str) -> String {
     std::fs::write(folder.path().join("malware.yml"), rule).unwrap();
     std::fs::write(folder.path().join("defaults.yaml"), defaults).unwrap();
     let dir = folder.path().join("malware.yml");
-    let shown = render_text(&run(&RulesCheckArgs { dir, deny_warnings: true, effective: true }, now()));
+    let shown =
+        render_text(&run(&RulesCheckArgs { dir, deny_warnings: true, effective: true, fields: Fields::Known }, now()));
     shown.replace(&folder.path().display().to_string(), "rules")
 }
 
@@ -100,7 +114,12 @@ fn effective(rule: &str, defaults: &str) -> String {
 fn finding(rule: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("malware.yml"), rule).unwrap();
-    let args = RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings: false, effective: false };
+    let args = RulesCheckArgs {
+        dir: folder.path().to_path_buf(),
+        deny_warnings: false,
+        effective: false,
+        fields: Fields::Known,
+    };
     let report = serde_json::to_value(run(&args, now())).unwrap();
     let shown = serde_json::to_string_pretty(&report["diagnostics"][0]).unwrap() + "\n";
     shown.replace(&folder.path().display().to_string(), "rules")
@@ -144,7 +163,8 @@ fn denied_warnings_refuse_and_an_expired_rule_is_one() {
                 condition: s\nresponse:\n  scan: Quick\n  expires: 2026-05-01\n";
     std::fs::write(folder.path().join("a.yml"), text).unwrap();
     let check = |deny_warnings: bool, now: &str| {
-        let args = RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings, effective: false };
+        let args =
+            RulesCheckArgs { dir: folder.path().to_path_buf(), deny_warnings, effective: false, fields: Fields::Known };
         run(&args, now.parse().unwrap())
     };
     assert_eq!(check(true, "2026-05-01T12:00:00Z").exit_code(), 0);

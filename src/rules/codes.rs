@@ -79,6 +79,16 @@ codes! {
     InvalidTemplate => "invalid_template",
     /// `\*` in what looks like a Windows path: a literal star, though a wildcard was probably meant (a warning).
     EscapedWildcard => "escaped_wildcard",
+    /// A list of values that cannot be read, is too long, or is there twice.
+    InvalidList => "invalid_list",
+    /// A placeholder names a list that does not exist.
+    UnknownList => "unknown_list",
+    /// A placeholder stands for an empty list (a warning).
+    EmptyList => "empty_list",
+    /// A filter or correlation names a rule that does not exist, or one that it cannot name.
+    UnknownRule => "unknown_rule",
+    /// A filter whose condition has no `not` (a warning).
+    FilterWithoutNot => "filter_without_not",
     /// `active` names a time interval that `defaults.yaml` does not define.
     UnknownInterval => "unknown_interval",
     /// A time interval that never comes, such as the 31st of February (a warning).

@@ -174,5 +174,5 @@ fn answer_of(pattern: &Pattern, value: &Candidate) -> Option<bool> {
             Slot::Present(vec![FieldValue { folded: text.clone(), text }])
         }
     };
-    Some(pattern.holds(&slot))
+    Some(pattern.holds_alone(&slot))
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::contradiction::{Budget, follows};
 use super::document::Rule;
 use super::field::fold;
+use super::filter::Filter;
 use super::normal_form::{Alternative, Literal};
 use super::pattern::{PatternKind, TextShape};
 use super::response::Response;
@@ -19,9 +20,11 @@ struct Mark {
     text: Option<String>,
 }
 
-/// For each rule that another covers: the two by their index. `alternatives` are those of the rules, in the same order.
+/// For each rule that another covers: the two by their index. `alternatives` are those of the rules, in the same order. A
+/// rule covers none where a filter may take its match back.
 pub(super) fn covered(
     rules: &[Rule],
+    filters: &[Filter],
     alternatives: &[Option<Vec<Alternative<'_>>>],
     budget: &mut Budget,
 ) -> Vec<(usize, usize)> {
@@ -33,12 +36,15 @@ pub(super) fn covered(
         .collect();
     let index = index(&answering);
     let mut found = Vec::new();
-    for (one, response, mine) in &answering {
+    // A rule that a correlation counts does something even where another asks for as much.
+    for (one, response, mine) in answering.iter().filter(|(one, ..)| rules[*one].counted_by.is_empty()) {
         let candidates: BTreeSet<usize> =
             mine[0].iter().flat_map(sought).flat_map(|mark| index.get(&mark)).flatten().copied().collect();
         let by = candidates.into_iter().filter(|other| answering[*other].0 != *one).find(|other| {
             let (other, stronger, theirs) = &answering[*other];
-            budget.take(1)
+            let is_filtered = || filters.iter().any(|filter| filter.is_for(*other, &rules[*other]));
+            budget.take(1 + filters.len())
+                && !is_filtered()
                 && changes_nothing((&rules[*one].id, response), (&rules[*other].id, stronger))
                 && mine.iter().all(|one| theirs.iter().any(|other| is_within(one, other, budget)))
         });

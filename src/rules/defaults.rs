@@ -9,7 +9,7 @@ use rsigma_parser::Level;
 
 use super::active::{self, Interval};
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
-use super::document::LEVELS;
+use super::header::LEVELS;
 use super::layer::{self, Layer, Origin};
 use super::read;
 use super::yaml::{Key, Node};

@@ -152,11 +152,15 @@ pub(super) struct Span {
 pub(super) struct Report<'s> {
     pub(super) source: &'s SourceFile,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Takes what is said about findings beyond the limit.
+    beyond: Diagnostic,
+    errors: usize,
 }
 
 impl<'s> Report<'s> {
     pub(super) fn new(source: &'s SourceFile) -> Self {
-        Self { source, diagnostics: Vec::new() }
+        let beyond = Diagnostic::whole_file(DiagnosticCode::TooManyFindings, &source.shown, String::new());
+        Self { source, diagnostics: Vec::new(), beyond, errors: 0 }
     }
 
     pub(super) fn error(&mut self, code: DiagnosticCode, span: Span, message: impl Into<String>) -> &mut Diagnostic {
@@ -167,21 +171,28 @@ impl<'s> Report<'s> {
         self.add(code, DiagnosticLevel::Warning, span, message.into())
     }
 
-    pub(super) fn error_count(&self) -> usize {
-        self.diagnostics.iter().filter(|finding| finding.level == DiagnosticLevel::Error).count()
+    /// Errors so far, those that are not kept included.
+    pub(super) const fn error_count(&self) -> usize {
+        self.errors
     }
 
     /// The line, counted from 1, on which a span starts.
     pub(super) fn line_of(&self, span: Span) -> u32 {
-        locate(&self.source.text, span).line
+        u32::try_from(self.source.line_at(span.start).0 + 1).unwrap_or(u32::MAX)
     }
 
     fn add(&mut self, code: DiagnosticCode, level: DiagnosticLevel, span: Span, message: String) -> &mut Diagnostic {
-        let place = locate(&self.source.text, span);
-        // Keeps memory bounded on a hostile file: the last finding is overwritten once far more than are shown exist.
+        self.errors += usize::from(level == DiagnosticLevel::Error);
+        // Keeps memory and time bounded on a hostile file: once more than are shown exist, only an error is worth a place
+        // that a warning has, so that warnings never hide that the file is refused.
         if self.diagnostics.len() > MAX_DIAGNOSTICS {
+            let last_is_error = self.diagnostics.last().is_some_and(|last| last.level == DiagnosticLevel::Error);
+            if level == DiagnosticLevel::Warning || last_is_error {
+                return &mut self.beyond;
+            }
             self.diagnostics.pop();
         }
+        let place = locate(self.source, span);
         self.diagnostics.push(Diagnostic {
             code,
             level,
@@ -209,14 +220,13 @@ struct Place {
     snippet: String,
 }
 
-fn locate(text: &str, span: Span) -> Place {
+fn locate(source: &SourceFile, span: Span) -> Place {
+    let text = source.text.as_str();
     let mut start = span.start.min(text.len());
     while !text.is_char_boundary(start) {
         start -= 1;
     }
-    let before = text.get(..start).unwrap_or_default();
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.matches('\n').count() + 1;
+    let (line, line_start) = source.line_at(start);
     let full_line = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
     let column = text.get(line_start..start).unwrap_or_default().chars().count();
     let on_this_line = span.end.min(line_start + full_line.len());
@@ -228,13 +238,13 @@ fn locate(text: &str, span: Span) -> Place {
         .collect();
     // The end of a block is where the next line begins: what is concerned ends with its last visible character.
     let end = start + text.get(start..span.end.clamp(start, text.len())).map_or(0, |part| part.trim_end().len());
-    let up_to_end = text.get(..end).unwrap_or(before);
-    let end_column = up_to_end.rsplit('\n').next().unwrap_or_default().chars().count();
+    let (end_line, end_line_start) = source.line_at(end);
+    let end_column = text.get(end_line_start..end).unwrap_or_default().chars().count();
     let visible = shown.chars().count().saturating_sub(column).max(1);
     Place {
-        line: u32::try_from(line).unwrap_or(u32::MAX),
+        line: u32::try_from(line + 1).unwrap_or(u32::MAX),
         column: u32::try_from(column + 1).unwrap_or(u32::MAX),
-        end_line: u32::try_from(up_to_end.matches('\n').count() + 1).unwrap_or(u32::MAX),
+        end_line: u32::try_from(end_line + 1).unwrap_or(u32::MAX),
         end_column: u32::try_from((end_column + 1).max(if end == start { column + 2 } else { 1 })).unwrap_or(u32::MAX),
         length: u32::try_from(length.min(visible)).unwrap_or(1),
         snippet: shown,

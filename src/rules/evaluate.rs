@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::decision::{Decision, RuleMatch};
 use super::document::Rule;
 use super::field::Facts;
+use super::filter::FilteredMatch;
 use super::response::Response;
 use super::rule_set::RuleSet;
 use super::rule_test::Expectation;
@@ -18,6 +19,9 @@ pub struct Evaluation {
     pub decision: Decision,
     /// Every rule that matched, in the order of ids. Building blocks and expired rules never match.
     pub matches: Vec<RuleMatch>,
+    /// Every match that a filter took back, in the order of ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filtered: Vec<FilteredMatch>,
 }
 
 /// How one test of a rule went.
@@ -45,11 +49,14 @@ impl RuleSet {
     #[must_use]
     pub fn evaluate(&self, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
         let facts = Facts::gather(&self.fields, alert, device);
-        let matched: Vec<(&Rule, &Response)> = self
-            .rules
+        let mut holding: Vec<usize> = (0..self.rules.len())
+            .filter(|index| self.matters(&self.rules[*index], now) && self.rules[*index].holds(&facts))
+            .collect();
+        let filtered = self.take_back(&mut holding, &facts, now);
+        let matched: Vec<(&Rule, &Response)> = holding
             .iter()
+            .map(|index| &self.rules[*index])
             .filter_map(|rule| Some((rule, rule.response_at(now)?)))
-            .filter(|(rule, _)| rule.holds(&facts))
             .collect();
         let matches = matched
             .iter()
@@ -59,7 +66,20 @@ impl RuleSet {
                 mode: response.mode,
             })
             .collect();
-        Evaluation { decision: self.merge(&matched, alert, device, now), matches }
+        let counted = self.counted(&holding, &facts, now);
+        let decision = match self.decide(matched, counted, alert, device, now) {
+            Decision::NoRule if !filtered.is_empty() => Decision::Filtered,
+            decision => decision,
+        };
+        Evaluation { decision, matches, filtered }
+    }
+
+    /// Whether a match of this rule has any consequence: it answers itself, or a correlation counts it.
+    fn matters(&self, rule: &Rule, now: Timestamp) -> bool {
+        match &rule.response {
+            Some(response) => !response.is_expired(now),
+            None => rule.counted_by.iter().any(|index| self.rules[*index].response_at(now).is_some()),
+        }
     }
 
     /// Runs the tests that rules carry, in the order of rules. A test looks at its own rule alone, whatever the rule's

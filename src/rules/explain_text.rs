@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use super::decision::{Decision, Mode};
-use super::explain::{Explanation, FieldExplanation, RuleExplanation, SelectionExplanation, Wants};
+use super::explain::{Explanation, FieldExplanation, FilterExplanation, RuleExplanation, SelectionExplanation, Wants};
+use super::threshold::CountInfo;
 
 /// Longest value shown, in characters.
 const MAX_SHOWN: usize = 80;
@@ -22,6 +23,10 @@ impl fmt::Display for Explanation {
             writeln!(f)?;
             write_rule(f, rule)?;
         }
+        for filter in &self.filters {
+            writeln!(f)?;
+            write_filter(f, filter)?;
+        }
         Ok(())
     }
 }
@@ -30,7 +35,8 @@ fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Resul
     match decision {
         Decision::Scan(scan) => {
             let mode = if scan.mode == Mode::Live { "" } else { " (shadow: recorded, not sent)" };
-            writeln!(f, "decision: {} scan{mode}", scan.scan_type)?;
+            let wait = if scan.terms.awaits_threshold { ", once a count is reached" } else { "" };
+            writeln!(f, "decision: {} scan{wait}{mode}", scan.scan_type)?;
             writeln!(f, "  comment: {}", scan.comment)?;
             writeln!(
                 f,
@@ -43,6 +49,9 @@ fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Resul
                 let per = duration(Duration::from_secs(limit.per_seconds));
                 writeln!(f, "  at most {} devices per {per} by rule {}", limit.devices, limit.rule_id)?;
             }
+            for threshold in &scan.terms.thresholds {
+                writeln!(f, "  counts for {}", threshold.rule_id)?;
+            }
             writeln!(f, "  rules: {}", scan.rule_ids.join(", "))
         }
         Decision::NoRule => writeln!(f, "decision: no scan, because no rule matches"),
@@ -52,9 +61,15 @@ fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Resul
 }
 
 fn write_rule(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result {
+    if let Some(counts) = &rule.counts {
+        return write_correlation(f, rule, counts);
+    }
     let verdict = match (&rule.expired, rule.matched, rule.condition_held) {
         (Some(date), ..) => format!("expired after {date}"),
         (None, true, _) => "matches".to_owned(),
+        (None, false, true) if !rule.filtered_by.is_empty() => {
+            format!("would match, but is taken back by {}", rule.filtered_by.join(", "))
+        }
         (None, false, true) => "holds, but has no response".to_owned(),
         (None, false, false) => "does not match".to_owned(),
     };
@@ -64,6 +79,10 @@ fn write_rule(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result
     for selection in &rule.selections {
         write_selection(f, selection)?;
     }
+    write_response(f, rule)
+}
+
+fn write_response(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result {
     match &rule.response {
         Some(response) => writeln!(
             f,
@@ -74,6 +93,35 @@ fn write_rule(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result
         ),
         None => Ok(()),
     }
+}
+
+fn write_correlation(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation, counts: &CountInfo) -> fmt::Result {
+    let verdict = match (&rule.expired, rule.added_to) {
+        (Some(date), _) => format!("expired after {date}"),
+        (None, true) => "counts this alert".to_owned(),
+        (None, false) => "does not count this alert".to_owned(),
+    };
+    writeln!(f, "correlation \"{}\" {verdict}", rule.title)?;
+    writeln!(f, "  {} ({}:{})", rule.rule_id, rule.file, rule.line)?;
+    let what = counts.field.as_ref().map_or_else(|| "alerts".to_owned(), |field| format!("values of {field}"));
+    let within = duration(Duration::from_secs(counts.within_seconds));
+    writeln!(f, "  at least {} {what} of a device within {within}: {}", counts.at_least, counts.rules.join(", "))?;
+    write_response(f, rule)
+}
+
+fn write_filter(f: &mut fmt::Formatter<'_>, filter: &FilterExplanation) -> fmt::Result {
+    let verdict = match (&filter.expired, filter.took_back.as_slice()) {
+        (Some(date), _) => format!("expired after {date}"),
+        (None, []) => "takes nothing back".to_owned(),
+        (None, rules) => format!("takes back {}", rules.join(", ")),
+    };
+    writeln!(f, "filter \"{}\" {verdict}", filter.title)?;
+    writeln!(f, "  {} ({}:{})", filter.filter_id, filter.file, filter.line)?;
+    writeln!(f, "  condition: {}: {}", filter.condition, holds(filter.condition_held))?;
+    for selection in &filter.selections {
+        write_selection(f, selection)?;
+    }
+    Ok(())
 }
 
 fn write_selection(f: &mut fmt::Formatter<'_>, selection: &SelectionExplanation) -> fmt::Result {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::alert::{Alert, Device, Severity};
@@ -15,6 +16,8 @@ pub(super) enum Field {
     Label(String),
     /// `raw.<a>.<b>`: an array on the way or at the end stands for any of its elements.
     Raw(Vec<String>),
+    /// The text of all fields together, for keywords.
+    Everything,
 }
 
 macro_rules! named_fields {
@@ -87,6 +90,17 @@ impl Field {
         path.iter().all(|step| !step.is_empty()).then_some(Self::Raw(path))
     }
 
+    /// A field of a foreign rule: a path into the original JSON, whatever its name.
+    pub(super) fn foreign(name: &str) -> Self {
+        let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+        if path.iter().any(String::is_empty) { Self::Raw(vec![name.to_owned()]) } else { Self::Raw(path) }
+    }
+
+    /// Whether the field may hold a time.
+    pub(super) const fn may_be_time(&self) -> bool {
+        matches!(self, Self::Named(NamedField::CreatedAt) | Self::Label(_) | Self::Raw(_))
+    }
+
     /// Every name a rule may write, with stand-ins for the free ones; for suggestions.
     pub(super) fn known_names() -> impl Iterator<Item = &'static str> {
         NamedField::ALL.iter().map(|field| field.as_str()).chain(["labels.<name>", "raw.<path>"])
@@ -96,7 +110,7 @@ impl Field {
         match self {
             Self::Named(NamedField::Severity | NamedField::DeviceRisk) => Ordering::Severity,
             Self::Named(NamedField::IncidentId | NamedField::Id) | Self::Label(_) | Self::Raw(_) => Ordering::Number,
-            Self::Named(_) => Ordering::None,
+            Self::Named(_) | Self::Everything => Ordering::None,
         }
     }
 
@@ -109,8 +123,21 @@ impl Field {
                 let mut values = Vec::new();
                 if collect_raw(&alert.raw, path, &mut values) { Slot::Present(values) } else { Slot::Missing }
             }
+            Self::Everything => Slot::Present(everything(alert, device)),
         }
     }
+}
+
+/// What keywords are searched in. Words of closed lists and times are left out: nobody wrote them.
+fn everything<'a>(alert: &'a Alert, device: &'a Device) -> Vec<FieldValue<'a>> {
+    let closed = [NamedField::Severity, NamedField::Format, NamedField::CreatedAt];
+    let mut values: Vec<FieldValue<'a>> = alert.labels.values().map(|text| FieldValue::from(text.as_str())).collect();
+    for field in NamedField::ALL.iter().filter(|field| !closed.contains(field)) {
+        if let Slot::Present(found) = field.read(alert, device) {
+            values.extend(found);
+        }
+    }
+    values
 }
 
 impl NamedField {
@@ -210,6 +237,10 @@ impl<'a> FieldValue<'a> {
     }
 
     pub(super) fn address(&self) -> Option<IpAddr> {
+        self.text.parse().ok()
+    }
+
+    pub(super) fn time(&self) -> Option<Timestamp> {
         self.text.parse().ok()
     }
 

@@ -12,22 +12,29 @@ mod active;
 mod codes;
 mod condition;
 mod contradiction;
+mod correlation;
 mod coverage;
 mod decision;
 mod defaults;
 mod detection;
 mod diagnostic;
 mod document;
+mod documents;
 mod evaluate;
+mod expand;
 mod explain;
 mod explain_text;
 mod field;
+mod filter;
+mod header;
 mod layer;
+mod lists;
 mod merge;
 mod modifiers;
 mod normal_form;
 mod pattern;
 mod read;
+mod reference;
 mod response;
 mod rule_info;
 mod rule_set;
@@ -36,6 +43,10 @@ mod schema;
 mod selection;
 mod source;
 mod template;
+mod threshold;
+mod time_part;
+mod transform;
+mod value;
 mod warnings;
 mod yaml;
 
@@ -45,14 +56,16 @@ pub use decision::{
 pub use diagnostic::{Diagnostic, DiagnosticCode, DiagnosticLevel, RuleErrors};
 pub use evaluate::{Evaluation, TestResult};
 pub use explain::{
-    AlternativeExplanation, Explanation, FieldExplanation, PatternExplanation, RuleExplanation, SelectionExplanation,
-    Wants,
+    AlternativeExplanation, Explanation, FieldExplanation, FilterExplanation, PatternExplanation, RuleExplanation,
+    SelectionExplanation, Wants,
 };
+pub use filter::{FilterInfo, FilteredMatch};
 pub use layer::Origin;
 pub use rule_info::{EscalationInfo, ResponseInfo, RuleInfo};
-pub use rule_set::RuleSet;
+pub use rule_set::{LoadOptions, RuleSet};
 pub use rule_test::Expectation;
 pub use schema::rule_schema;
+pub use threshold::CountInfo;
 
 #[cfg(test)]
 mod tests;

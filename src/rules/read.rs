@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::SpanRelativeTo;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SpanRelativeTo, Timestamp};
 
 use super::diagnostic::{DiagnosticCode as Code, Report};
 use super::yaml::{Key, Node, Scalar, Value};
@@ -70,6 +72,20 @@ pub(super) fn whole_number(node: &Node, what: &str, least: u32, most: u32, repor
     }
     report.error(Code::InvalidValue, node.span, format!("{what} is a whole number from {least} to {most}"));
     None
+}
+
+/// A date that is the last day (UTC) of something, and the first instant after it.
+pub(super) fn last_day(node: &Node, report: &mut Report<'_>) -> Option<(Date, Timestamp)> {
+    let parsed = node.as_text().and_then(|text| text.parse::<Date>().ok()).and_then(|date| {
+        let end = date.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+        Some((date, end))
+    });
+    if parsed.is_none() {
+        report
+            .error(Code::InvalidValue, node.span, "expires is the last day on which this holds")
+            .help("write a date such as `2027-06-30`");
+    }
+    parsed
 }
 
 /// A duration such as `6h`, `90m`, `7d`; a day is 24 hours, a week seven of them. At least one second, at most a year.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use rsigma_parser::Level;
 
 use super::active::Interval;
@@ -131,7 +130,7 @@ pub(super) fn read(key: &Key, node: &Node, level: Option<Level>, report: &mut Re
                 scan = Some(read::word(value, "scan", &words, report));
             }
             "expires" => {
-                expires = last_day(value, report);
+                expires = read::last_day(value, report);
                 expires_span = value.span;
             }
             "escalate" => {
@@ -177,17 +176,4 @@ const fn priority_of(level: Option<Level>) -> u8 {
         Some(Level::High) => 70,
         Some(Level::Critical) => 90,
     }
-}
-
-fn last_day(node: &Node, report: &mut Report<'_>) -> Option<(Date, Timestamp)> {
-    let parsed = node.as_text().and_then(|text| text.parse::<Date>().ok()).and_then(|date| {
-        let end = date.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
-        Some((date, end))
-    });
-    if parsed.is_none() {
-        report
-            .error(Code::InvalidValue, node.span, "expires is the last day on which the rule holds")
-            .help("write a date such as `2027-06-30`");
-    }
-    parsed
 }

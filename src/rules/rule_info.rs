@@ -9,6 +9,8 @@ use serde::Serialize;
 use super::decision::{CooldownGrowth, Mode, ScanType};
 use super::document::Rule;
 use super::layer::Origin;
+use super::rule_set::RuleSet;
+use super::threshold::CountInfo;
 
 /// What there is to know about a rule from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,6 +31,8 @@ pub struct RuleInfo {
     pub tests: usize,
     /// What it asks for; `None` for a building block, which never asks for a scan.
     pub response: Option<ResponseInfo>,
+    /// Set where this is a correlation: what it counts.
+    pub counts: Option<CountInfo>,
 }
 
 /// The response of a rule, defaults filled in.
@@ -75,8 +79,8 @@ pub struct EscalationInfo {
     pub within_seconds: u64,
 }
 
-/// Says what there is to know about one rule.
-pub(super) fn info(rule: &Rule) -> RuleInfo {
+/// Says what there is to know about one rule of a set.
+pub(super) fn info(rule: &Rule, rules: &[Rule]) -> RuleInfo {
     RuleInfo {
         id: rule.id.clone(),
         title: rule.title.clone(),
@@ -85,6 +89,7 @@ pub(super) fn info(rule: &Rule) -> RuleInfo {
         file: rule.file.clone(),
         line: rule.line,
         tests: rule.tests.len(),
+        counts: rule.correlation.as_ref().map(|correlation| RuleSet::count_info(rules, correlation)),
         response: rule.response.as_ref().map(|response| ResponseInfo {
             scan: response.scan,
             comment: response.comment.clone(),

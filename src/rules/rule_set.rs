@@ -1,6 +1,5 @@
 //! A rule set: loaded whole or refused whole.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,11 +8,15 @@ use minijinja::Environment;
 use sha2::{Digest as _, Sha256};
 
 use super::defaults::{self, Defaults};
+use super::detection::Setting;
 use super::diagnostic::{
     Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors, Span,
 };
-use super::document::{self, Rule};
-use super::field::{Field, FieldTable};
+use super::document::{self, Document, Rule};
+use super::documents::Documents;
+use super::field::Field;
+use super::filter::Filter;
+use super::lists::Lists;
 use super::rule_info::{ResponseInfo, RuleInfo, info};
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
 use super::{template, warnings, yaml};
@@ -29,6 +32,8 @@ pub struct RuleSet {
     hash: String,
     /// In the order of ids, so that results do not depend on file names.
     pub(super) rules: Vec<Rule>,
+    /// In the order of ids.
+    pub(super) filters: Vec<Filter>,
     infos: Vec<RuleInfo>,
     pub(super) fields: Vec<Field>,
     /// One template per rule with a response, named by the rule's id.
@@ -38,8 +43,16 @@ pub struct RuleSet {
     expiries: Vec<(Timestamp, Diagnostic)>,
 }
 
+/// How a rule set is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadOptions {
+    /// Takes rules that were written for other events, to see whether and how fast they load: a field that alerts do not
+    /// have is looked for in the original JSON, and unknown top-level keys are passed over.
+    pub any_field: bool,
+}
+
 impl RuleSet {
-    /// Loads every `*.yml` and `*.yaml` below a folder, or one file.
+    /// Loads every `*.yml` and `*.yaml` below a folder, or one file; and every `*.list`, the values of placeholders.
     ///
     /// Names that start with a dot are left out, so a Kubernetes ConfigMap volume is read once.
     ///
@@ -47,11 +60,20 @@ impl RuleSet {
     ///
     /// Every error of the set at once; then nothing is loaded.
     pub fn load_dir(folder: &Path) -> Result<Self, RuleErrors> {
-        let (sources, findings) = read_all(folder);
-        Self::build(sources, findings)
+        Self::load_dir_with(folder, LoadOptions::default())
     }
 
-    /// Builds a rule set from texts with names, for tests and for rules that do not come from files.
+    /// As [`RuleSet::load_dir`], with options.
+    ///
+    /// # Errors
+    ///
+    /// Every error of the set at once; then nothing is loaded.
+    pub fn load_dir_with(folder: &Path, options: LoadOptions) -> Result<Self, RuleErrors> {
+        let (sources, findings) = read_all(folder);
+        Self::build(sources, findings, options)
+    }
+
+    /// Builds a rule set from texts with names (`NAME.list` is a list of values), for tests and for rules that do not come from files.
     ///
     /// # Errors
     ///
@@ -70,50 +92,59 @@ impl RuleSet {
                 files.push(SourceFile::new(name.clone(), name, text.as_ref()));
             }
         }
-        Self::build(files, findings)
+        Self::build(files, findings, LoadOptions::default())
     }
 
-    fn build(mut sources: Vec<SourceFile>, mut findings: Vec<Diagnostic>) -> Result<Self, RuleErrors> {
+    fn build(
+        mut sources: Vec<SourceFile>,
+        mut findings: Vec<Diagnostic>,
+        options: LoadOptions,
+    ) -> Result<Self, RuleErrors> {
         sources.sort_by(|one, other| one.name.cmp(&other.name));
-        let mut table = FieldTable::default();
-        let mut rules: Vec<Rule> = Vec::new();
-        let mut ids = HashMap::new();
+        let mut lists = Lists::default();
+        for source in sources.iter().filter(|source| source.is_list()) {
+            findings.extend(lists.add(source));
+        }
+        let mut read = Documents::default();
+        let mut setting = Setting::new(&lists, options.any_field);
         let mut expiries = Vec::new();
         let mut defaults = read_defaults(&sources, &mut findings);
-        for source in sources.iter().filter(|source| !source.is_defaults) {
+        for (index, source) in sources.iter().enumerate().filter(|(_, source)| source.has_rules()) {
             let mut report = Report::new(source);
-            let documents = yaml::load(&mut report);
-            for document in &documents {
-                let Some(mut rule) = document::read(document, &mut table, &mut report) else { continue };
-                if let Some(response) = &mut rule.response {
-                    response.inherit(rule.level, &mut defaults, &mut report);
-                    expiries.extend(warnings::expiry(&rule.title, response, source));
+            for document in &yaml::load(&mut report) {
+                let Some(mut document) = document::read(document, &mut setting, &mut report) else { continue };
+                if let Document::Rule(rule) = &mut document {
+                    rule.inherit(&mut defaults, &mut report);
+                    let response = rule.response.as_ref();
+                    expiries.extend(response.and_then(|response| warnings::expiry(&rule.title, response, source)));
                 }
-                refuse_duplicate(&rule, &mut ids, &mut report);
-                rules.push(rule);
+                read.add(document, index, &mut report);
             }
             if report.error_count() == 0 {
                 ask_sigma(&mut report);
             }
             report.diagnostics.sort_by_key(|finding| (finding.line, finding.column));
             findings.append(&mut report.diagnostics);
-            if rules.len() > MAX_RULES {
+            if read.rules.len() + read.filters.len() > MAX_RULES {
                 let message = format!("more than {MAX_RULES} rules");
                 findings.push(Diagnostic::whole_file(Code::TooManyRules, &source.shown, message));
                 break;
             }
         }
-        rules.sort_by(|one, other| one.id.cmp(&other.id));
+        let fields = setting.table.fields;
+        let refused = |findings: &[Diagnostic]| findings.iter().any(|finding| finding.level == DiagnosticLevel::Error);
+        // Where documents are missing for their errors, names of them would be errors, too.
+        let (rules, filters) = read.resolve(&sources, refused(&findings), &mut findings);
         let comments = comment_templates(&rules, &mut findings);
-        if findings.iter().any(|finding| finding.level == DiagnosticLevel::Error) {
+        if refused(&findings) {
             return Err(RuleErrors { diagnostics: bounded(findings) });
         }
         warn_of_unused(&sources, &defaults, &mut findings);
-        findings.append(&mut warnings::look(&rules, &table.fields, &sources));
+        findings.append(&mut warnings::look(&rules, &filters, &fields, &sources));
         findings.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
-        let infos = rules.iter().map(info).collect();
+        let infos = rules.iter().map(|rule| info(rule, &rules)).collect();
         let (hash, warnings) = (hash(&sources), bounded(findings));
-        Ok(Self { hash, rules, infos, fields: table.fields, comments, warnings, expiries })
+        Ok(Self { hash, rules, filters, infos, fields, comments, warnings, expiries })
     }
 
     /// Names this set: the first digits of the SHA-256 over the names and texts of its files.
@@ -163,10 +194,14 @@ impl RuleSet {
         self.longest(|response| Some(response.max_alert_age))
     }
 
-    /// The longest window in which the alerts of a device are counted; zero where no rule counts.
+    /// The longest window in which the alerts of a device are counted, by a correlation or for an escalation; zero where
+    /// nothing is counted.
     #[must_use]
     pub fn longest_threshold_window(&self) -> Duration {
-        self.longest(|response| response.escalate.map(|escalation| Duration::from_secs(escalation.within_seconds)))
+        let escalations =
+            self.longest(|response| response.escalate.map(|escalation| Duration::from_secs(escalation.within_seconds)));
+        let counts = self.infos.iter().filter_map(|info| info.counts.as_ref());
+        counts.map(|counts| Duration::from_secs(counts.within_seconds)).max().unwrap_or_default().max(escalations)
     }
 
     /// The longest merge window that a rule asks for; zero where none does.
@@ -206,22 +241,14 @@ fn warn_of_unused(sources: &[SourceFile], defaults: &Defaults, findings: &mut Ve
     }
 }
 
-fn refuse_duplicate(rule: &Rule, ids: &mut HashMap<String, (String, u32)>, report: &mut Report<'_>) {
-    let here = (report.source.shown.clone(), report.line_of(rule.id_span));
-    if let Some((file, line)) = ids.insert(rule.id.to_lowercase(), here) {
-        let message = format!("another rule has the id `{}` already: {file}:{line}", rule.id);
-        let finding = report.error(Code::DuplicateId, rule.id_span, message);
-        finding.help("give each rule a new UUID; a rule without `id` goes by its title");
-    }
-}
-
 /// The reference parser has the last word on whether this is Sigma: it looks at keys that do not matter to matching.
 fn ask_sigma(report: &mut Report<'_>) {
     let problems = match rsigma_parser::parse_sigma_yaml(&report.source.text) {
         Ok(collection) => collection.errors,
         Err(error) => vec![error.to_string()],
     };
-    for problem in problems {
+    // An empty document, such as after a last `---`, is nothing; one that is no map has its finding already.
+    for problem in problems.into_iter().filter(|problem| problem != "Document is not a YAML mapping") {
         report.error(Code::NotSigma, Span::default(), format!("the Sigma parser refuses this file: {problem}"));
     }
 }

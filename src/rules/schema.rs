@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::document::LEVELS;
 use super::field::NamedField;
+use super::header::LEVELS;
 use super::modifiers;
 use crate::alert::Severity;
 
@@ -313,7 +313,7 @@ fn with(mut properties: Value, more: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{defaults, document};
+    use crate::rules::{correlation, defaults, document, filter, header};
 
     fn keys(schema: &Value) -> Vec<&str> {
         let mut keys: Vec<&str> = schema.as_object().unwrap().keys().map(String::as_str).collect();
@@ -331,7 +331,9 @@ mod tests {
     fn the_schema_knows_the_keys_of_the_loader() {
         let schema = rule_schema();
         let of = |name: &str| keys(&schema["definitions"][name]["properties"]);
-        assert_eq!(of("rule_document"), sorted(document::KNOWN.iter().copied()));
+        assert_eq!(of("rule_document"), sorted(header::KNOWN.iter().chain(document::OWN_KEYS).copied()));
+        assert_eq!(of("filter_document"), sorted(header::KNOWN.iter().chain(filter::OWN_KEYS).copied()));
+        assert_eq!(of("correlation_document"), sorted(header::KNOWN.iter().chain(correlation::OWN_KEYS).copied()));
         assert_eq!(of("defaults_document"), sorted(defaults::KNOWN.iter().copied()));
         assert_eq!(of("default_response"), sorted(crate::rules::layer::KEYS));
         assert_eq!(of("response"), sorted(crate::rules::layer::KEYS.into_iter().chain(["scan", "expires"])));

@@ -59,7 +59,7 @@ impl FieldTest {
     fn holds<W: Witness>(&self, facts: &Facts<'_>, witness: &mut W) -> bool {
         let slot = facts.slot(self.slot);
         let each = self.patterns.iter().map(|pattern| {
-            let held = pattern.holds(slot);
+            let held = pattern.holds(slot, facts);
             witness.pattern(pattern, held);
             held
         });

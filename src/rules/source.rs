@@ -12,7 +12,10 @@ pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
 /// Deepest folder below the one that was named.
 const MAX_FOLDER_DEPTH: usize = 16;
 
-/// One rule file.
+/// How the name of a list ends.
+pub(super) const LIST_EXTENSION: &str = ".list";
+
+/// One rule file, or a list of values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SourceFile {
     /// Name that takes part in the hash: relative to the folder, so that two hosts agree.
@@ -25,17 +28,39 @@ pub(super) struct SourceFile {
     pub(super) is_defaults: bool,
     /// It was not named: it stands beside the file that was.
     pub(super) is_beside: bool,
+    /// Where each line starts, so that a finding need not count them.
+    line_starts: Vec<usize>,
+}
+
+impl SourceFile {
+    /// The line, counted from 0, that holds this byte, and where the line starts.
+    pub(super) fn line_at(&self, byte: usize) -> (usize, usize) {
+        let line = self.line_starts.partition_point(|start| *start <= byte).saturating_sub(1);
+        (line, self.line_starts.get(line).copied().unwrap_or_default())
+    }
+
+    /// Whether this is a list of values for placeholders, by its name.
+    pub(super) fn is_list(&self) -> bool {
+        self.name.ends_with(LIST_EXTENSION)
+    }
+
+    /// Whether its documents are rules, filters or correlations.
+    pub(super) fn has_rules(&self) -> bool {
+        !self.is_defaults && !self.is_list()
+    }
 }
 
 impl SourceFile {
     pub(super) fn new(name: String, shown: String, text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
         let is_defaults = name == defaults::FILE;
-        Self { name, shown, text, is_defaults, is_beside: false }
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let line_starts = std::iter::once(0).chain(after_breaks).collect();
+        Self { name, shown, text, is_defaults, is_beside: false, line_starts }
     }
 }
 
-/// Reads every `*.yml` and `*.yaml` below `root`, or `root` itself where it is a file.
+/// Reads every `*.yml`, `*.yaml` and `*.list` below `root`, or `root` itself where it is a file.
 ///
 /// Names that start with a dot are left out: a Kubernetes ConfigMap shows each file once as a link and once more below
 /// `..data`, and editors leave hidden files behind. Links to files are followed, links to folders are not. With one file
@@ -53,7 +78,8 @@ pub(super) fn read_all(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
     } else {
         find(root, 0, &mut paths, &mut findings);
         paths.sort();
-        if paths.is_empty() && findings.is_empty() {
+        let lists_only = paths.iter().all(|path| path.extension().is_some_and(|extension| extension == "list"));
+        if lists_only && findings.is_empty() {
             findings.push(Diagnostic::whole_file(
                 DiagnosticCode::NoRules,
                 &root.display().to_string(),
@@ -107,7 +133,10 @@ fn find(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, findings: &mut Ve
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             find(&path, depth + 1, paths, findings);
-        } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yml" || extension == "yaml" || extension == "list")
+        {
             paths.push(path);
         }
     }

@@ -9,6 +9,7 @@ use super::coverage;
 use super::diagnostic::{Diagnostic, DiagnosticCode as Code, Report, Span};
 use super::document::Rule;
 use super::field::Field;
+use super::filter::Filter;
 use super::normal_form;
 use super::response::Response;
 use super::source::SourceFile;
@@ -26,7 +27,7 @@ pub(super) fn expiry(title: &str, response: &Response, source: &SourceFile) -> O
 }
 
 /// Looks at the rules of a set together.
-pub(super) fn look(rules: &[Rule], fields: &[Field], sources: &[SourceFile]) -> Vec<Diagnostic> {
+pub(super) fn look(rules: &[Rule], filters: &[Filter], fields: &[Field], sources: &[SourceFile]) -> Vec<Diagnostic> {
     let by_name: HashMap<&str, &SourceFile> = sources.iter().map(|source| (source.shown.as_str(), source)).collect();
     let mut budget = Budget(BUDGET);
     let mut findings = Vec::new();
@@ -46,7 +47,7 @@ pub(super) fn look(rules: &[Rule], fields: &[Field], sources: &[SourceFile]) -> 
         }
         findings.append(&mut report.diagnostics);
     }
-    for (one, other) in coverage::covered(rules, &alternatives, &mut budget) {
+    for (one, other) in coverage::covered(rules, filters, &alternatives, &mut budget) {
         let (rule, by) = (&rules[one], &rules[other]);
         let Some(source) = by_name.get(rule.file.as_str()) else { continue };
         let mut report = Report::new(source);

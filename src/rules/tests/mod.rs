@@ -1,10 +1,13 @@
 //! What holds of the rules room.
 
+mod counting;
 mod defaults;
 mod errors;
+mod filters;
 mod generated;
 mod guide;
 mod intervals;
+mod language;
 mod merging;
 mod oracle;
 mod properties;
