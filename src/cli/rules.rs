@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::rules_check::{self, RulesCheckArgs};
 use super::rules_explain::{self, RulesExplainArgs};
+use super::rules_test::{self, RulesTestArgs};
 use super::{CliError, Context, Exit, OutputFormat, load_rules};
 use crate::alert::{Settings as AlertSettings, decode};
 
@@ -16,6 +17,8 @@ use crate::alert::{Settings as AlertSettings, decode};
 pub enum Command {
     /// Check a folder of rules and run the tests they carry.
     Check(RulesCheckArgs),
+    /// Run the tests that stand in rule files and beside them.
+    Test(RulesTestArgs),
     /// Tell what the rules say about an alert, and why.
     Explain(RulesExplainArgs),
 }
@@ -27,6 +30,7 @@ pub enum Command {
 pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
     match command {
         Command::Check(args) => check(args, context),
+        Command::Test(args) => test(args, context),
         Command::Explain(args) => explain(args, context),
     }
 }
@@ -36,6 +40,30 @@ fn check(args: &RulesCheckArgs, context: &mut Context) -> Result<(), CliError> {
     match context.output {
         OutputFormat::Json => context.json(&report)?,
         OutputFormat::Text => context.line(rules_check::render_text(&report).trim_end())?,
+    }
+    match report.exit_code() {
+        0 => Ok(()),
+        5 => Err(CliError::Reported(Exit::InputErrors)),
+        _ => Err(CliError::Reported(Exit::Invalid)),
+    }
+}
+
+fn test(args: &RulesTestArgs, context: &mut Context) -> Result<(), CliError> {
+    let report = rules_test::run(args);
+    let to_standard_output = args.junit.as_deref().is_some_and(|path| path.as_os_str() == "-");
+    if let Some(path) = &args.junit {
+        let xml = rules_test::render_junit(&report);
+        if to_standard_output {
+            context.line(xml.trim_end())?;
+        } else {
+            std::fs::write(path, xml).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    if !to_standard_output {
+        match context.output {
+            OutputFormat::Json => context.json(&report)?,
+            OutputFormat::Text => context.line(rules_test::render_text(&report).trim_end())?,
+        }
     }
     match report.exit_code() {
         0 => Ok(()),

@@ -178,6 +178,22 @@ impl RuleSet {
     }
 }
 
+impl RuleSet {
+    /// What a rule alone saw of each device of its test's alert. Empty where the rule carries no such test.
+    #[must_use]
+    pub fn explain_test(&self, result: &super::TestResult, now: Timestamp) -> Vec<Explanation> {
+        let rule = self.rules.iter().find(|rule| rule.id == result.rule_id);
+        let test = rule.and_then(|rule| rule.tests.iter().find(|test| test.line == result.line));
+        let Some(test) = test else { return Vec::new() };
+        let explained = test.alert.devices.iter().map(|device| {
+            let mut explanation = self.explain(&test.alert, device, now);
+            explanation.rules.retain(|rule| rule.rule_id == result.rule_id);
+            explanation
+        });
+        explained.collect()
+    }
+}
+
 fn explain_selections(rule: &Rule, facts: &Facts<'_>) -> Vec<SelectionExplanation> {
     rule.selections
         .iter()

@@ -23,6 +23,7 @@ mod read;
 mod response;
 mod rule_set;
 mod rule_test;
+mod scenario;
 mod selection;
 mod source;
 mod template;
@@ -39,6 +40,7 @@ pub use explain::{
 };
 pub use rule_set::{ResponseInfo, RuleInfo, RuleSet};
 pub use rule_test::Expectation;
+pub use scenario::{ExpectedOutcome, Scenario, Step, TestBody, TestCase};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::diagnostic::{
 };
 use super::document::{self, Rule};
 use super::field::{Field, FieldTable};
+use super::scenario::{self, TestCase};
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
 use super::{template, yaml};
 
@@ -34,6 +35,8 @@ pub struct RuleSet {
     /// One template per rule with a response, named by the rule's id.
     pub(super) comments: Environment<'static>,
     warnings: Vec<Diagnostic>,
+    /// Tests with time in them, in the order of files.
+    pub(super) scenarios: Vec<TestCase>,
 }
 
 /// What there is to know about a rule from outside.
@@ -81,7 +84,16 @@ pub struct ResponseInfo {
 }
 
 impl RuleSet {
-    /// Loads every `*.yml` and `*.yaml` below a folder, or one file.
+    /// The hash that [`Self::hash`] would give a set of these files as they are now, whether or not they make a sound
+    /// one; `None` where a file cannot be read. Cheap: nothing is compiled.
+    #[must_use]
+    pub fn fingerprint(folder: &Path) -> Option<String> {
+        let (mut sources, findings) = read_all(folder);
+        sources.sort_by(|one, other| one.name.cmp(&other.name));
+        findings.is_empty().then(|| hash(&sources))
+    }
+
+    /// Loads every `*.yml` and `*.yaml` below a folder, or one file. Files of tests (`*.test.yml`) are left out.
     ///
     /// Names that start with a dot are left out, so a Kubernetes ConfigMap volume is read once.
     ///
@@ -120,12 +132,15 @@ impl RuleSet {
         let mut table = FieldTable::default();
         let mut rules: Vec<Rule> = Vec::new();
         let mut ids = HashMap::new();
+        let mut scenarios = Vec::new();
         for source in &sources {
             let mut report = Report::new(source);
             let documents = yaml::load(&mut report);
             for document in &documents {
                 let Some(rule) = document::read(document, &mut table, &mut report) else { continue };
                 refuse_duplicate(&rule, &mut ids, &mut report);
+                let free_keys = table.fields.iter().any(|field| matches!(field, Field::Raw(_)));
+                scenarios.extend(scenario::read_of_document(document, free_keys, &mut report));
                 rules.push(rule);
             }
             if report.error_count() == 0 {
@@ -144,8 +159,12 @@ impl RuleSet {
         if findings.iter().any(|finding| finding.level == DiagnosticLevel::Error) {
             return Err(RuleErrors { diagnostics: bounded(findings) });
         }
-        let infos = rules.iter().map(info).collect();
-        Ok(Self { hash: hash(&sources), rules, infos, fields: table.fields, comments, warnings: bounded(findings) })
+        let mut infos: Vec<RuleInfo> = rules.iter().map(info).collect();
+        for info in &mut infos {
+            info.tests += scenarios.iter().filter(|test| test.rule_id.as_ref() == Some(&info.id)).count();
+        }
+        let warnings = bounded(findings);
+        Ok(Self { hash: hash(&sources), rules, infos, fields: table.fields, comments, warnings, scenarios })
     }
 
     /// Names this set: the first digits of the SHA-256 over the names and texts of its files.

@@ -34,14 +34,30 @@ impl SourceFile {
 /// Names that start with a dot are left out: a Kubernetes ConfigMap shows each file once as a link and once more below
 /// `..data`, and editors leave hidden files behind. Links to files are followed, links to folders are not.
 pub(super) fn read_all(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
+    read_some(root, |path| !is_test_file(path), true)
+}
+
+/// Reads the files of tests below `root`, or `root` itself. There need not be any.
+pub(super) fn read_tests(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
+    read_some(root, is_test_file, false)
+}
+
+/// Tests stand beside the rules, and are none: the worker must not load them, and a change of theirs is no new rule set.
+fn is_test_file(path: &Path) -> bool {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    stem.is_some_and(|stem| stem.ends_with(".test"))
+}
+
+fn read_some(root: &Path, wanted: impl Fn(&Path) -> bool, must_be_some: bool) -> (Vec<SourceFile>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let mut paths = Vec::new();
     if fs::metadata(root).is_ok_and(|metadata| metadata.is_file()) {
         paths.push(root.to_path_buf());
     } else {
         find(root, 0, &mut paths, &mut findings);
+        paths.retain(|path| wanted(path));
         paths.sort();
-        if paths.is_empty() && findings.is_empty() {
+        if must_be_some && paths.is_empty() && findings.is_empty() {
             findings.push(Diagnostic::whole_file(
                 DiagnosticCode::NoRules,
                 &root.display().to_string(),

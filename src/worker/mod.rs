@@ -11,7 +11,7 @@ mod position;
 mod run;
 mod settings;
 
-pub use decide::{Decider, INTAKE_CLAIM};
+pub use decide::{Decider, INTAKE_CLAIM, dead_letter_reason};
 pub use dispatch::DispatchEnd;
 pub use intake::{Decide, RecordDecision};
 pub use run::{Leftover, Worker, WorkerError};
