@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use jiff::Timestamp;
 
+use super::rules_backtest::{self, RulesBacktestArgs};
 use super::rules_check::{self, RulesCheckArgs};
 use super::rules_explain::{self, RulesExplainArgs};
 use super::rules_test::{self, RulesTestArgs};
@@ -19,6 +20,8 @@ pub enum Command {
     Check(RulesCheckArgs),
     /// Run the tests that stand in rule files and beside them.
     Test(RulesTestArgs),
+    /// Play alerts of the past through the rules, the scheduler and the quota, in simulated time.
+    Backtest(Box<RulesBacktestArgs>),
     /// Tell what the rules say about an alert, and why.
     Explain(RulesExplainArgs),
 }
@@ -31,6 +34,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
     match command {
         Command::Check(args) => check(args, context),
         Command::Test(args) => test(args, context),
+        Command::Backtest(args) => rules_backtest::command(args, context),
         Command::Explain(args) => explain(args, context),
     }
 }

@@ -56,10 +56,6 @@ impl World {
         world
     }
 
-    pub(super) const fn now(&self) -> Timestamp {
-        self.now
-    }
-
     /// Devices that were looked up because their alerts did not tell what a protection looks at.
     pub(super) const fn looked_up(&self) -> u64 {
         self.api.looked_up
