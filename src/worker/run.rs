@@ -17,6 +17,7 @@ use super::dispatch::Dispatch;
 use super::intake::Intake;
 use super::intake_account::IntakeAccounts;
 use super::lane::LaneContext;
+use super::reload::{Rules, RulesHandle};
 use crate::config::Config;
 use crate::defender::{Client, DefenderError};
 use crate::event::Mode;
@@ -111,7 +112,7 @@ impl Leftover {
 #[derive(Debug)]
 pub struct Worker {
     config: Config,
-    rules: Arc<RuleSet>,
+    rules: Rules,
     metrics: Metrics,
     liveness: Liveness,
     readiness: Readiness,
@@ -122,6 +123,7 @@ enum Ended {
     Dispatch(Result<super::dispatch::DispatchEnd, KafkaError>),
     Served(std::io::Result<()>),
     Authority,
+    Rules,
 }
 
 impl Worker {
@@ -134,7 +136,28 @@ impl Worker {
         metrics.set_rules(rules.hash(), rules.rules().iter().map(|rule| rule.id.as_str()));
         metrics.rules_reload(RulesReload::Loaded);
         let liveness = Liveness::new(metrics.clone());
-        Ok(Self { config, rules: Arc::new(rules), metrics, liveness, readiness: Readiness::default() })
+        let decider = Decider {
+            options: config.alerts.options(rules.needs_raw()),
+            rules: Arc::new(rules),
+            tenant: config.defender.tenant_id.clone(),
+            mode: config.mode,
+            topic: config.kafka.alerts_topic.clone(),
+        };
+        let rules = Rules::new(decider, config.alerts.clone(), metrics.clone());
+        Ok(Self { config, rules, metrics, liveness, readiness: Readiness::default() })
+    }
+
+    /// Takes over what `rules.directory` comes to hold, every `rules.reload_interval` and at SIGHUP.
+    #[must_use]
+    pub fn watching_rules(mut self) -> Self {
+        self.rules.watch(self.config.rules.directory.clone(), self.config.rules.reload_interval);
+        self
+    }
+
+    /// Asks for the rules in force, and for their reload.
+    #[must_use]
+    pub fn rules(&self) -> RulesHandle {
+        self.rules.handle()
     }
 
     /// The worker's metrics.
@@ -183,6 +206,12 @@ impl Worker {
         let intake = self.intake(intake_joined);
         let dispatch = self.dispatch(client.clone(), carry_after, not_halted);
         let word = shutdown.child_token();
+        let rules = self.rules;
+        let stop_reloading = word.clone();
+        tasks.spawn(async move {
+            rules.run(carry_after, stop_reloading).await;
+            Ended::Rules
+        });
         let (stop_intake, stop_dispatch, stop_asking) = (word.clone(), word.clone(), word.clone());
         let mode = self.config.mode;
         let may_scan = self.readiness.condition("authorised at Defender", mode == Mode::Shadow);
@@ -209,7 +238,7 @@ impl Worker {
             };
             let (name, fault) = match ended {
                 None => break,
-                Some(Ok(Ended::Authority)) => continue,
+                Some(Ok(Ended::Authority | Ended::Rules)) => continue,
                 Some(Ok(Ended::Served(Ok(())))) => ("http", "it was closed".to_owned()),
                 Some(Ok(Ended::Served(Err(error)))) => ("http", error.to_string()),
                 Some(Ok(Ended::Intake(Ok(end)))) if word.is_cancelled() => {
@@ -271,10 +300,11 @@ impl Worker {
 
     /// Half of the ledger's retention must outlast everything that a record can matter for.
     fn check_retention(&self, report: &TopicsReport) -> Result<Duration, WorkerError> {
+        let rules = self.rules.active();
         let needs = [
             ("the deadlines of scheduler", self.config.scheduler.longest_memory()),
-            ("the longest cooldown of the rules", self.rules.longest_cooldown()),
-            ("the longest max_alert_age of the rules", self.rules.longest_max_alert_age()),
+            ("the longest cooldown of the rules", rules.longest_cooldown()),
+            ("the longest max_alert_age of the rules", rules.longest_max_alert_age()),
         ];
         let Some(retention) = report.ledger_retention else { return Ok(Duration::MAX / 4) };
         let half = retention / 2;
@@ -290,13 +320,7 @@ impl Worker {
 
     fn intake(&self, joined: Condition) -> Intake {
         let config = &self.config;
-        let decider = Decider {
-            rules: Arc::clone(&self.rules),
-            options: config.alerts.options(self.rules.needs_raw()),
-            tenant: config.defender.tenant_id.clone(),
-            mode: config.mode,
-            topic: config.kafka.alerts_topic.clone(),
-        };
+        let decider = self.rules.current();
         let accounts = IntakeAccounts {
             metrics: self.metrics.clone(),
             topic: config.kafka.alerts_topic.clone(),
@@ -309,11 +333,7 @@ impl Worker {
 
     fn dispatch(&self, client: Client, carry_after: Duration, not_halted: Condition) -> Dispatch {
         let config = &self.config;
-        let rule_windows = self.rules.rules().iter().filter_map(|rule| rule.response.as_ref()?.limit_per_seconds).max();
-        let accounts = Accounts {
-            metrics: self.metrics.clone(),
-            longest_rule_window: Duration::from_secs(rule_windows.unwrap_or(0)),
-        };
+        let accounts = Accounts { metrics: self.metrics.clone(), longest_rule_window: self.rules.longest_window() };
         let context = LaneContext {
             tenant: config.defender.tenant_id.clone(),
             owner: config.worker.name.clone().unwrap_or_else(host_name),
