@@ -19,6 +19,7 @@ mod replay;
 pub mod rules;
 pub mod rules_backtest;
 pub mod rules_check;
+pub mod rules_diff;
 pub mod rules_explain;
 pub mod rules_test;
 pub mod run;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::rules_backtest::{self, RulesBacktestArgs};
 use super::rules_check::{self, RulesCheckArgs};
+use super::rules_diff::{self, RulesDiffArgs};
 use super::rules_explain::{self, RulesExplainArgs};
 use super::rules_test::{self, RulesTestArgs};
 use super::{CliError, Context, Exit, OutputFormat, load_rules};
@@ -22,6 +23,8 @@ pub enum Command {
     Test(RulesTestArgs),
     /// Play alerts of the past through the rules, the scheduler and the quota, in simulated time.
     Backtest(Box<RulesBacktestArgs>),
+    /// Tell what changed between two rule sets.
+    Diff(RulesDiffArgs),
     /// Tell what the rules say about an alert, and why.
     Explain(RulesExplainArgs),
 }
@@ -35,6 +38,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Check(args) => check(args, context),
         Command::Test(args) => test(args, context),
         Command::Backtest(args) => rules_backtest::command(args, context),
+        Command::Diff(args) => rules_diff::command(args, context),
         Command::Explain(args) => explain(args, context),
     }
 }

@@ -10,7 +10,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,12 @@ use super::{CliError, ConfigArgs, Context, Exit, OutputFormat, load_rules, load_
 use crate::config::Config;
 use crate::rules::RuleSet;
 
-pub use report::{BacktestReport, Delay, DeviceRow, InputReport, RuleRow, RunReport, Timing};
+pub use report::{BacktestReport, Delay, DeviceRow, Difference, InputReport, RuleRow, RunReport, Timing};
 pub use text::render_text;
+
+/// How long scans take unless told otherwise.
+const QUICK_TAKES: Duration = Duration::from_secs(600);
+const FULL_TAKES: Duration = Duration::from_secs(7200);
 
 /// Arguments of `rules backtest`.
 ///
@@ -66,6 +70,27 @@ pub struct RulesBacktestArgs {
     /// Also decode the file once more and do nothing else, and tell both speeds.
     #[arg(long, conflicts_with = "topic")]
     pub measure: bool,
+}
+
+impl RulesBacktestArgs {
+    /// A file of alerts through rules, and through others where there are any, with defaults for the rest.
+    #[must_use]
+    pub fn of_file(file: &Path, rules: &Path, against: Option<&Path>) -> Self {
+        Self {
+            file: Some(file.to_path_buf()),
+            topic: false,
+            since: None,
+            until: None,
+            from_offset: None,
+            rules: rules.to_path_buf(),
+            against: against.map(Path::to_path_buf),
+            config: ConfigArgs::default(),
+            quick_takes: QUICK_TAKES,
+            full_takes: FULL_TAKES,
+            top: 10,
+            measure: false,
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -116,7 +141,7 @@ pub fn run(args: &RulesBacktestArgs, config: &Config) -> Result<BacktestReport, 
     Ok(report)
 }
 
-fn one(args: &RulesBacktestArgs, config: &Config, folder: &std::path::Path) -> Result<run::Run, CliError> {
+fn one(args: &RulesBacktestArgs, config: &Config, folder: &Path) -> Result<run::Run, CliError> {
     let rules: Arc<RuleSet> = Arc::new(load_rules(folder)?);
     let takes = [args.quick_takes, args.full_takes];
     Ok(run::Run::new(folder.display().to_string(), rules, config.scheduler.clone(), takes))
