@@ -170,3 +170,40 @@ async fn nobody_answers_for_a_worker_that_does_not_run() {
     drop(rules);
     assert!(matches!(handle.reload().await, Reload::Refused { .. }));
 }
+
+/// The last step of the guide; its other steps are the command line's. `UPDATE_DOCS=1` writes it anew.
+#[tokio::test]
+async fn the_guide_shows_what_a_reload_says() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rule-guide.md");
+    // The guide has two tests; one at a time may write it.
+    let lock = std::fs::File::open(&guide).unwrap();
+    lock.lock().unwrap();
+    let mut text = std::fs::read_to_string(&guide).unwrap();
+    let rule = text.split("```yaml\n").nth(1).unwrap().split_once("```").unwrap().0.to_owned();
+    let mut map = ConfigMap::new(&rule);
+    let mut rules = map.rules();
+    rules.metrics.rules_reload(RulesReload::Loaded);
+    let shown = |rules: &Rules| {
+        let all = rules.metrics.encode().unwrap();
+        let about = ["alert_responder_rules_info", "alert_responder_rules_reload_total"];
+        let lines = all.lines().filter(|line| about.iter().any(|name| line.starts_with(name)));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    map.swap(&rule.replace("severity|gte: medium", "severity|gte: high"));
+    assert!(matches!(rules.reload(DAY, false).await, Reload::Loaded { .. }));
+    let loaded = shown(&rules);
+    map.swap(&rule.replace("scan: Quick", "scan: Quik"));
+    assert!(matches!(rules.reload(DAY, false).await, Reload::Refused { .. }));
+    for (mark, output) in [("reload", loaded), ("reload:refused", shown(&rules))] {
+        let opening = format!("<!-- {mark} -->\n```text\n");
+        let (before, rest) = text.split_once(&opening).unwrap();
+        let (old, after) = rest.split_once("```").unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_none() {
+            assert_eq!(old, output, "{mark}: run with UPDATE_DOCS=1");
+        }
+        text = format!("{before}{opening}{output}```{after}");
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(guide, text).unwrap();
+    }
+}
