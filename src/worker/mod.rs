@@ -1,6 +1,7 @@
 //! The worker: wires the rooms, owns every task, and stops them in order.
 
 mod account;
+mod authority;
 mod calls;
 mod decide;
 mod dispatch;

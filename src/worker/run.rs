@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::account::Accounts;
+use super::authority::check_authority;
 use super::calls::Caller;
 use super::decide::Decider;
 use super::dispatch::Dispatch;
@@ -27,7 +28,7 @@ use crate::telemetry::{AdminState, Condition, Liveness, Metrics, Readiness, Rule
 
 /// A loop that has not come round for this long is stuck.
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
-/// Pauses between attempts to reach the brokers or the login authority at start double from the first to the last.
+/// Pauses between attempts to reach the brokers at start double from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
@@ -370,36 +371,4 @@ fn host_name() -> String {
     let name = from_environment.or_else(from_file).unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "alert-responder".to_owned() } else { name.to_owned() }
-}
-
-/// Asks what the application may do, so that a missing permission shows now and not at the first incident.
-async fn check_authority(client: &Client, mode: Mode, may_scan: &Condition) {
-    let mut pause = RETRY_FIRST;
-    loop {
-        match client.roles().await {
-            Ok(roles) => {
-                if !roles.scan {
-                    tracing::error!(
-                        roles = ?roles.names,
-                        "The token has no Machine.Scan role: Defender will refuse every scan. Grant the application \
-                         permission and admin consent."
-                    );
-                }
-                if !roles.read {
-                    tracing::warn!(
-                        roles = ?roles.names,
-                        "The token has no Machine.Read.All role: lost answers cannot be resolved, scans cannot be followed \
-                         and devices cannot be looked up."
-                    );
-                }
-                may_scan.set(roles.scan || mode == Mode::Shadow);
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, code = error.code(), retry_in = ?pause, "No token could be had; it is tried again.");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RETRY_LAST);
-            }
-        }
-    }
 }
