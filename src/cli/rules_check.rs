@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::rules_effective;
-use crate::rules::{Diagnostic, DiagnosticLevel, LoadOptions, RuleInfo, RuleSet, TestResult};
+use super::{rules_effective, rules_test};
+use crate::rules::{Diagnostic, DiagnosticLevel, Expectation, LoadOptions, RuleInfo, RuleSet, TestCase, TestResult};
 
 /// Arguments of `rules check`.
 #[derive(Debug, Clone, clap::Args)]
@@ -75,7 +76,7 @@ impl RulesCheckReport {
 #[must_use]
 pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
     let rules = match RuleSet::load_dir_with(&args.dir, LoadOptions { any_field: args.fields == Fields::Any }) {
-        Ok(rules) => rules,
+        Ok(rules) => Arc::new(rules),
         Err(errors) => {
             return RulesCheckReport {
                 ok: false,
@@ -89,7 +90,8 @@ pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
             };
         }
     };
-    let tests = rules.run_tests();
+    let mut tests = rules.run_tests();
+    tests.extend(rules.scenarios().iter().map(|case| with_steps(&rules, case)));
     let responding: Vec<_> = rules.rules().iter().filter_map(|rule| Some((rule, rule.response.as_ref()?))).collect();
     let diagnostics = rules.warnings_at(now);
     RulesCheckReport {
@@ -105,6 +107,21 @@ pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
         diagnostics,
         tests,
         effective: if args.effective { rules.rules().to_vec() } else { Vec::new() },
+    }
+}
+
+/// A test with steps, in the form of the others.
+fn with_steps(rules: &Arc<RuleSet>, case: &TestCase) -> TestResult {
+    let outcome = rules_test::run_case(rules, case);
+    let messages = outcome.failures.into_iter().map(|failure| failure.message).collect::<Vec<_>>().join("; ");
+    TestResult {
+        rule_id: outcome.rule_id.unwrap_or_default(),
+        test: outcome.test,
+        file: outcome.file,
+        line: outcome.line,
+        expect: Expectation::Scan,
+        passed: outcome.passed,
+        problem: (!outcome.passed).then_some(messages),
     }
 }
 
@@ -144,7 +161,6 @@ pub fn render_text(report: &RulesCheckReport) -> String {
 }
 
 fn failure(test: &TestResult) -> String {
-    use crate::rules::Expectation;
     match (&test.problem, test.expect) {
         (Some(problem), _) => problem.clone(),
         (None, Expectation::Scan) => "expected a scan, and the rule does not match".to_owned(),

@@ -74,6 +74,8 @@ pub struct RuleExplanation {
     pub counts: Option<CountInfo>,
     /// Whether this is a correlation that the alert adds to.
     pub added_to: bool,
+    /// Whether the rule is outside of its active time: then it asks for nothing.
+    pub outside_active_time: bool,
     /// Set where the rule has expired: the last day on which it would have matched.
     pub expired: Option<Date>,
     /// The condition as written.
@@ -201,6 +203,7 @@ impl RuleSet {
                 filtered_by,
                 counts: info.counts.clone(),
                 added_to: rule.correlation.is_some() && evaluation.decision.counts_for(&rule.id),
+                outside_active_time: rule.response.as_ref().is_some_and(|response| !response.is_active(now)),
                 expired: expired.and_then(|response| response.expires).map(|(date, _)| date),
                 condition: rule.condition_text.clone(),
                 condition_held,
@@ -216,6 +219,22 @@ impl RuleSet {
             filters: self.filters.iter().map(|filter| explain_filter(filter, &facts, &evaluation, now)).collect(),
             evaluation,
         }
+    }
+}
+
+impl RuleSet {
+    /// What a rule alone saw of each device of its test's alert. Empty where the rule carries no such test.
+    #[must_use]
+    pub fn explain_test(&self, result: &super::TestResult, now: Timestamp) -> Vec<Explanation> {
+        let rule = self.rules.iter().find(|rule| rule.id == result.rule_id);
+        let test = rule.and_then(|rule| rule.tests.iter().find(|test| test.line == result.line));
+        let Some(test) = test else { return Vec::new() };
+        let explained = test.alert.devices.iter().map(|device| {
+            let mut explanation = self.explain(&test.alert, device, now);
+            explanation.rules.retain(|rule| rule.rule_id == result.rule_id);
+            explanation
+        });
+        explained.collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::decision::{Decision, Mode};
+use super::decision::{Decision, Mode, ResponseTerms};
 use super::explain::{Explanation, FieldExplanation, FilterExplanation, RuleExplanation, SelectionExplanation, Wants};
 use super::threshold::CountInfo;
 
@@ -49,9 +49,7 @@ fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Resul
                 let per = duration(Duration::from_secs(limit.per_seconds));
                 writeln!(f, "  at most {} devices per {per} by rule {}", limit.devices, limit.rule_id)?;
             }
-            for threshold in &scan.terms.thresholds {
-                writeln!(f, "  counts for {}", threshold.rule_id)?;
-            }
+            write_terms(f, &scan.terms)?;
             writeln!(f, "  rules: {}", scan.rule_ids.join(", "))
         }
         Decision::NoRule => writeln!(f, "decision: no scan, because no rule matches"),
@@ -60,12 +58,34 @@ fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Resul
     }
 }
 
+fn write_terms(f: &mut fmt::Formatter<'_>, terms: &ResponseTerms) -> fmt::Result {
+    if let Some(names) = &terms.outside_active_time {
+        writeln!(f, "  not now: outside of the active time ({names}) of every rule that matches")?;
+    }
+    if let Some(growth) = terms.cooldown_growth {
+        let longest = duration(Duration::from_secs(growth.longest_seconds));
+        writeln!(f, "  the cooldown grows {} times for each scan soon after, up to {longest}", growth.factor)?;
+    }
+    if let Some(seconds) = terms.merge_window_seconds {
+        writeln!(f, "  waits {} for others of the device", duration(Duration::from_secs(seconds)))?;
+    }
+    for threshold in &terms.thresholds {
+        let within = duration(Duration::from_secs(threshold.within_seconds));
+        let (count, scan) = (threshold.at_least, threshold.scan_type);
+        writeln!(f, "  counts for {}: {count} within {within} ask for a {scan} scan", threshold.rule_id)?;
+    }
+    Ok(())
+}
+
 fn write_rule(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result {
     if let Some(counts) = &rule.counts {
         return write_correlation(f, rule, counts);
     }
     let verdict = match (&rule.expired, rule.matched, rule.condition_held) {
         (Some(date), ..) => format!("expired after {date}"),
+        (None, true, _) if rule.outside_active_time => {
+            format!("matches, but not within its active time ({})", active_names(rule))
+        }
         (None, true, _) => "matches".to_owned(),
         (None, false, true) if !rule.filtered_by.is_empty() => {
             format!("would match, but is taken back by {}", rule.filtered_by.join(", "))
@@ -95,10 +115,17 @@ fn write_response(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Re
     }
 }
 
+fn active_names(rule: &RuleExplanation) -> String {
+    rule.response.as_ref().map(|response| response.active.join(", ")).unwrap_or_default()
+}
+
 fn write_correlation(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation, counts: &CountInfo) -> fmt::Result {
     let verdict = match (&rule.expired, rule.added_to) {
         (Some(date), _) => format!("expired after {date}"),
         (None, true) => "counts this alert".to_owned(),
+        (None, false) if rule.outside_active_time => {
+            format!("counts nothing outside of its active time ({})", active_names(rule))
+        }
         (None, false) => "does not count this alert".to_owned(),
     };
     writeln!(f, "correlation \"{}\" {verdict}", rule.title)?;

@@ -39,6 +39,7 @@ mod response;
 mod rule_info;
 mod rule_set;
 mod rule_test;
+mod scenario;
 mod schema;
 mod selection;
 mod source;
@@ -64,6 +65,7 @@ pub use layer::Origin;
 pub use rule_info::{EscalationInfo, ResponseInfo, RuleInfo};
 pub use rule_set::{LoadOptions, RuleSet};
 pub use rule_test::Expectation;
+pub use scenario::{ExpectedOutcome, Scenario, Step, TestBody, TestCase};
 pub use schema::rule_schema;
 pub use threshold::CountInfo;
 

@@ -18,6 +18,7 @@ use super::field::Field;
 use super::filter::Filter;
 use super::lists::Lists;
 use super::rule_info::{ResponseInfo, RuleInfo, info};
+use super::scenario::{self, TestCase};
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
 use super::{template, warnings, yaml};
 
@@ -41,6 +42,8 @@ pub struct RuleSet {
     warnings: Vec<Diagnostic>,
     /// The warnings that some rules will have from an instant on.
     expiries: Vec<(Timestamp, Diagnostic)>,
+    /// Tests with time in them, in the order of files.
+    pub(super) scenarios: Vec<TestCase>,
 }
 
 /// How a rule set is loaded.
@@ -52,7 +55,17 @@ pub struct LoadOptions {
 }
 
 impl RuleSet {
-    /// Loads every `*.yml` and `*.yaml` below a folder, or one file; and every `*.list`, the values of placeholders.
+    /// The hash that [`Self::hash`] would give a set of these files as they are now, whether or not they make a sound
+    /// one; `None` where a file cannot be read. Cheap: nothing is compiled.
+    #[must_use]
+    pub fn fingerprint(folder: &Path) -> Option<String> {
+        let (mut sources, findings) = read_all(folder);
+        sources.sort_by(|one, other| one.name.cmp(&other.name));
+        findings.is_empty().then(|| hash(&sources))
+    }
+
+    /// Loads every `*.yml` and `*.yaml` below a folder, or one file; and every `*.list`, the values of placeholders. Files of
+    /// tests (`*.test.yml`) are left out.
     ///
     /// Names that start with a dot are left out, so a Kubernetes ConfigMap volume is read once.
     ///
@@ -108,12 +121,15 @@ impl RuleSet {
         let mut read = Documents::default();
         let mut setting = Setting::new(&lists, options.any_field);
         let mut expiries = Vec::new();
+        let mut scenarios = Vec::new();
         let mut defaults = read_defaults(&sources, &mut findings);
         for (index, source) in sources.iter().enumerate().filter(|(_, source)| source.has_rules()) {
             let mut report = Report::new(source);
-            for document in &yaml::load(&mut report) {
-                let Some(mut document) = document::read(document, &mut setting, &mut report) else { continue };
+            for node in &yaml::load(&mut report) {
+                let Some(mut document) = document::read(node, &mut setting, &mut report) else { continue };
                 if let Document::Rule(rule) = &mut document {
+                    let free_keys = setting.table.fields.iter().any(|field| matches!(field, Field::Raw(_)));
+                    scenarios.extend(scenario::read_of_document(node, free_keys, &mut report));
                     rule.inherit(&mut defaults, &mut report);
                     let response = rule.response.as_ref();
                     expiries.extend(response.and_then(|response| warnings::expiry(&rule.title, response, source)));
@@ -142,9 +158,12 @@ impl RuleSet {
         warn_of_unused(&sources, &defaults, &mut findings);
         findings.append(&mut warnings::look(&rules, &filters, &fields, &sources));
         findings.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
-        let infos = rules.iter().map(|rule| info(rule, &rules)).collect();
+        let mut infos: Vec<RuleInfo> = rules.iter().map(|rule| info(rule, &rules)).collect();
+        for info in &mut infos {
+            info.tests += scenarios.iter().filter(|test| test.rule_id.as_ref() == Some(&info.id)).count();
+        }
         let (hash, warnings) = (hash(&sources), bounded(findings));
-        Ok(Self { hash, rules, filters, infos, fields, comments, warnings, expiries })
+        Ok(Self { hash, rules, filters, infos, fields, comments, warnings, expiries, scenarios })
     }
 
     /// Names this set: the first digits of the SHA-256 over the names and texts of its files.

@@ -34,7 +34,9 @@ pub(super) fn read_all(node: &Node, free_keys: bool, report: &mut Report<'_>) ->
         report.error(Code::InvalidValue, node.span, format!("tests must be a list, not {}", node.describe()));
         return Vec::new();
     };
-    items.iter().filter_map(|item| read_one(item, free_keys, report)).collect()
+    // Those with steps are read by `scenario`.
+    let own = items.iter().filter(|item| item.get("steps").is_none());
+    own.filter_map(|item| read_one(item, free_keys, report)).collect()
 }
 
 fn read_one(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<RuleTest> {
@@ -83,7 +85,7 @@ pub(super) const ALERT_KEYS: &[&str] = &[
 /// The keys of its devices.
 pub(super) const DEVICE_KEYS: &[&str] = &["id", "name", "os", "group", "tags", "risk", "ip"];
 
-fn read_alert(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<Alert> {
+pub(super) fn read_alert(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<Alert> {
     if !free_keys || node.as_map().is_none() {
         read::entries(node, "an alert", ALERT_KEYS, &[], report);
     }

@@ -64,22 +64,35 @@ impl SourceFile {
 ///
 /// Names that start with a dot are left out: a Kubernetes ConfigMap shows each file once as a link and once more below
 /// `..data`, and editors leave hidden files behind. Links to files are followed, links to folders are not. With one file
-/// comes the defaults file beside it, so that an editor sees of a rule what production sees.
+/// come the defaults file and the lists beside it, so that an editor sees of a rule what production sees.
 pub(super) fn read_all(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
+    read_some(root, |path| !is_test_file(path), true)
+}
+
+/// Reads the files of tests below `root`, or `root` itself. There need not be any.
+pub(super) fn read_tests(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
+    read_some(root, is_test_file, false)
+}
+
+/// Tests stand beside the rules, and are none: the worker must not load them, and a change of theirs is no new rule set.
+fn is_test_file(path: &Path) -> bool {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    stem.is_some_and(|stem| stem.ends_with(".test"))
+}
+
+fn read_some(root: &Path, wanted: impl Fn(&Path) -> bool, must_be_some: bool) -> (Vec<SourceFile>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let mut paths = Vec::new();
     let is_file = fs::metadata(root).is_ok_and(|metadata| metadata.is_file());
-    let beside = root.with_file_name(defaults::FILE);
     if is_file {
         paths.push(root.to_path_buf());
-        if beside != root && fs::metadata(&beside).is_ok_and(|metadata| metadata.is_file()) {
-            paths.push(beside.clone());
-        }
+        paths.extend(beside(root).into_iter().filter(|path| wanted(path)));
     } else {
         find(root, 0, &mut paths, &mut findings);
+        paths.retain(|path| wanted(path));
         paths.sort();
-        let lists_only = paths.iter().all(|path| path.extension().is_some_and(|extension| extension == "list"));
-        if lists_only && findings.is_empty() {
+        let lists_only = paths.iter().all(|path| is_list(path));
+        if must_be_some && lists_only && findings.is_empty() {
             findings.push(Diagnostic::whole_file(
                 DiagnosticCode::NoRules,
                 &root.display().to_string(),
@@ -102,6 +115,26 @@ pub(super) fn read_all(root: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
         }
     }
     (sources, findings)
+}
+
+fn is_list(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(LIST_EXTENSION)
+}
+
+/// What a rule may need of the folder that its file stands in. What cannot be read is left out: nobody named it.
+fn beside(file: &Path) -> Vec<PathBuf> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(file.with_file_name(entry.ok()?.file_name())))
+        .filter(|path| is_list(path) && !is_hidden(path))
+        .chain([file.with_file_name(defaults::FILE)])
+        .filter(|path| path != file && fs::metadata(path).is_ok_and(|metadata| metadata.is_file()))
+        .collect();
+    paths.sort();
+    paths
 }
 
 fn find(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, findings: &mut Vec<Diagnostic>) {

@@ -24,6 +24,7 @@ mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub use snapshot::Snapshot;
 pub use state::{
     Cooldown, DeviceState, MEMORY, Phase, RADIUS_MEMORY, Reached, Remembered, Repeat, Request, Retry, Scan, Slot, State,
 };
+
+pub use wake::Wake;
 
 use crate::event::{EventBody, Mode, ScanEvent};
 use local::Local;

@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::account::Accounts;
+use super::authority::check_authority;
 use super::calls::Caller;
 use super::decide::Decider;
 use super::dispatch::Dispatch;
 use super::intake::Intake;
 use super::intake_account::IntakeAccounts;
 use super::lane::LaneContext;
+use super::reload::{Rules, RulesHandle};
 use crate::config::Config;
 use crate::defender::{Client, DefenderError};
 use crate::event::Mode;
@@ -26,7 +28,7 @@ use crate::telemetry::{AdminState, Condition, Liveness, Metrics, Readiness, Rule
 
 /// A loop that has not come round for this long is stuck.
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
-/// Pauses between attempts to reach the brokers or the login authority at start double from the first to the last.
+/// Pauses between attempts to reach the brokers at start double from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
@@ -111,7 +113,7 @@ impl Leftover {
 #[derive(Debug)]
 pub struct Worker {
     config: Config,
-    rules: Arc<RuleSet>,
+    rules: Rules,
     metrics: Metrics,
     liveness: Liveness,
     readiness: Readiness,
@@ -122,6 +124,7 @@ enum Ended {
     Dispatch(Result<super::dispatch::DispatchEnd, KafkaError>),
     Served(std::io::Result<()>),
     Authority,
+    Rules,
 }
 
 impl Worker {
@@ -134,7 +137,28 @@ impl Worker {
         metrics.set_rules(rules.hash(), rules.rules().iter().map(|rule| rule.id.as_str()));
         metrics.rules_reload(RulesReload::Loaded);
         let liveness = Liveness::new(metrics.clone());
-        Ok(Self { config, rules: Arc::new(rules), metrics, liveness, readiness: Readiness::default() })
+        let decider = Decider {
+            options: config.alerts.options(rules.needs_raw()),
+            rules: Arc::new(rules),
+            tenant: config.defender.tenant_id.clone(),
+            mode: config.mode,
+            topic: config.kafka.alerts_topic.clone(),
+        };
+        let rules = Rules::new(decider, config.alerts.clone(), metrics.clone());
+        Ok(Self { config, rules, metrics, liveness, readiness: Readiness::default() })
+    }
+
+    /// Takes over what `rules.directory` comes to hold, every `rules.reload_interval` and at SIGHUP.
+    #[must_use]
+    pub fn watching_rules(mut self) -> Self {
+        self.rules.watch(self.config.rules.directory.clone(), self.config.rules.reload_interval);
+        self
+    }
+
+    /// Asks for the rules in force, and for their reload.
+    #[must_use]
+    pub fn rules(&self) -> RulesHandle {
+        self.rules.handle()
     }
 
     /// The worker's metrics.
@@ -183,6 +207,12 @@ impl Worker {
         let intake = self.intake(intake_joined);
         let dispatch = self.dispatch(client.clone(), carry_after, not_halted);
         let word = shutdown.child_token();
+        let rules = self.rules;
+        let stop_reloading = word.clone();
+        tasks.spawn(async move {
+            rules.run(carry_after, stop_reloading).await;
+            Ended::Rules
+        });
         let (stop_intake, stop_dispatch, stop_asking) = (word.clone(), word.clone(), word.clone());
         let mode = self.config.mode;
         let may_scan = self.readiness.condition("authorised at Defender", mode == Mode::Shadow);
@@ -209,7 +239,7 @@ impl Worker {
             };
             let (name, fault) = match ended {
                 None => break,
-                Some(Ok(Ended::Authority)) => continue,
+                Some(Ok(Ended::Authority | Ended::Rules)) => continue,
                 Some(Ok(Ended::Served(Ok(())))) => ("http", "it was closed".to_owned()),
                 Some(Ok(Ended::Served(Err(error)))) => ("http", error.to_string()),
                 Some(Ok(Ended::Intake(Ok(end)))) if word.is_cancelled() => {
@@ -271,13 +301,14 @@ impl Worker {
 
     /// Half of the ledger's retention must outlast everything that a record can matter for.
     fn check_retention(&self, report: &TopicsReport) -> Result<Duration, WorkerError> {
+        let rules = self.rules.active();
         let needs = [
             ("the deadlines of scheduler", self.config.scheduler.longest_memory()),
-            ("the longest cooldown of the rules", self.rules.longest_cooldown()),
-            ("the longest max_alert_age of the rules", self.rules.longest_max_alert_age()),
-            ("the longest window of escalate and of correlations in the rules", self.rules.longest_threshold_window()),
-            ("the longest merge_window of the rules", self.rules.longest_merge_window()),
-            ("the longest limit.per of the rules", self.rules.longest_limit_window()),
+            ("the longest cooldown of the rules", rules.longest_cooldown()),
+            ("the longest max_alert_age of the rules", rules.longest_max_alert_age()),
+            ("the longest window of escalate and of correlations in the rules", rules.longest_threshold_window()),
+            ("the longest merge_window of the rules", rules.longest_merge_window()),
+            ("the longest limit.per of the rules", rules.longest_limit_window()),
         ];
         let Some(retention) = report.ledger_retention else { return Ok(Duration::MAX / 4) };
         let half = retention / 2;
@@ -293,13 +324,7 @@ impl Worker {
 
     fn intake(&self, joined: Condition) -> Intake {
         let config = &self.config;
-        let decider = Decider {
-            rules: Arc::clone(&self.rules),
-            options: config.alerts.options(self.rules.needs_raw()),
-            tenant: config.defender.tenant_id.clone(),
-            mode: config.mode,
-            topic: config.kafka.alerts_topic.clone(),
-        };
+        let decider = self.rules.current();
         let accounts = IntakeAccounts {
             metrics: self.metrics.clone(),
             topic: config.kafka.alerts_topic.clone(),
@@ -312,8 +337,7 @@ impl Worker {
 
     fn dispatch(&self, client: Client, carry_after: Duration, not_halted: Condition) -> Dispatch {
         let config = &self.config;
-        let accounts =
-            Accounts { metrics: self.metrics.clone(), longest_rule_window: self.rules.longest_limit_window() };
+        let accounts = Accounts { metrics: self.metrics.clone(), longest_rule_window: self.rules.longest_window() };
         let context = LaneContext {
             tenant: config.defender.tenant_id.clone(),
             owner: config.worker.name.clone().unwrap_or_else(host_name),
@@ -350,36 +374,4 @@ fn host_name() -> String {
     let name = from_environment.or_else(from_file).unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "alert-responder".to_owned() } else { name.to_owned() }
-}
-
-/// Asks what the application may do, so that a missing permission shows now and not at the first incident.
-async fn check_authority(client: &Client, mode: Mode, may_scan: &Condition) {
-    let mut pause = RETRY_FIRST;
-    loop {
-        match client.roles().await {
-            Ok(roles) => {
-                if !roles.scan {
-                    tracing::error!(
-                        roles = ?roles.names,
-                        "The token has no Machine.Scan role: Defender will refuse every scan. Grant the application \
-                         permission and admin consent."
-                    );
-                }
-                if !roles.read {
-                    tracing::warn!(
-                        roles = ?roles.names,
-                        "The token has no Machine.Read.All role: lost answers cannot be resolved, scans cannot be followed \
-                         and devices cannot be looked up."
-                    );
-                }
-                may_scan.set(roles.scan || mode == Mode::Shadow);
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, code = error.code(), retry_in = ?pause, "No token could be had; it is tried again.");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RETRY_LAST);
-            }
-        }
-    }
 }

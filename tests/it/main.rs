@@ -11,6 +11,7 @@ mod documents;
 mod kafka;
 mod lost_answers;
 mod outages;
+mod reload;
 mod safety;
 mod schemas;
 mod stops;

@@ -164,7 +164,7 @@ fn an_explanation_shows_what_is_counted() {
     let shown = explanation.to_string();
     for line in [
         "decision: Full scan, once a count is reached\n",
-        "  counts for 00000000-0000-4000-8000-00000000000a\n",
+        "  counts for 00000000-0000-4000-8000-00000000000a: 3 within 10s ask for a Full scan\n",
         "correlation \"several alerts\" counts this alert\n",
         "  at least 3 alerts of a device within 10s: 00000000-0000-4000-8000-000000000001\n",
         "correlation \"several users\" does not count this alert\n",

@@ -7,6 +7,7 @@ mod filters;
 mod generated;
 mod guide;
 mod intervals;
+mod joined;
 mod language;
 mod merging;
 mod oracle;
