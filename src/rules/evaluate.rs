@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::decision::{Decision, RuleMatch};
 use super::document::Rule;
-use super::field::Facts;
+use super::engine::Scratch;
+use super::facts::Facts;
 use super::response::Response;
-use super::rule_set::RuleSet;
+use super::rule_set::{RuleInfo, RuleSet};
 use super::rule_test::Expectation;
 use crate::alert::{Alert, Device};
 
@@ -44,12 +45,21 @@ impl RuleSet {
     /// tells which rules have expired.
     #[must_use]
     pub fn evaluate(&self, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
-        let facts = Facts::gather(&self.fields, alert, device);
-        let matched: Vec<(&Rule, &Response)> = self
-            .rules
+        let mut scratch = self.spare_scratch();
+        let evaluation = self.evaluate_with(&mut scratch, alert, device, now);
+        self.keep_scratch(scratch);
+        evaluation
+    }
+
+    /// The same as [`Self::evaluate`], in buffers of the caller's.
+    #[must_use]
+    pub fn evaluate_with(&self, scratch: &mut Scratch, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
+        self.match_indexed(scratch, alert, device, now);
+        let matched: Vec<(&Rule, &Response)> = scratch
+            .matched
             .iter()
+            .filter_map(|index| self.rules.get(*index as usize))
             .filter_map(|rule| Some((rule, rule.response_at(now)?)))
-            .filter(|(rule, _)| rule.holds(&facts))
             .collect();
         let matches = matched
             .iter()
@@ -60,6 +70,36 @@ impl RuleSet {
             })
             .collect();
         Evaluation { decision: self.merge(&matched, alert, device), matches }
+    }
+
+    /// Which rules match, in the order of ids, without deciding what follows.
+    pub fn matching<'s>(
+        &'s self,
+        scratch: &'s mut Scratch,
+        alert: &Alert,
+        device: &Device,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'s RuleInfo> {
+        self.match_indexed(scratch, alert, device, now);
+        scratch.matched.iter().filter_map(|index| self.rules().get(*index as usize))
+    }
+
+    /// The same as [`Self::matching`], found by testing every rule: slow, and what the index must agree with.
+    pub fn matching_linear(&self, alert: &Alert, device: &Device, now: Timestamp) -> impl Iterator<Item = &RuleInfo> {
+        let facts = Facts::gather(&self.fields, alert, device);
+        let each = self.rules.iter().zip(self.rules());
+        each.filter(move |(rule, _)| rule.response_at(now).is_some() && rule.holds(&facts)).map(|(_, info)| info)
+    }
+
+    fn match_indexed(&self, scratch: &mut Scratch, alert: &Alert, device: &Device, now: Timestamp) {
+        scratch.begin(self.fields.len());
+        self.index.find(&self.fields, alert, device, scratch);
+        scratch.keep_matching(
+            |facts| facts.read_all(&self.fields, alert, device),
+            |index, facts| {
+                self.rules.get(index as usize).is_some_and(|rule| rule.response_at(now).is_some() && rule.holds(facts))
+            },
+        );
     }
 
     /// Runs the tests that rules carry, in the order of rules. A test looks at its own rule alone, whatever the rule's

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::document::Rule;
 use super::evaluate::Evaluation;
-use super::field::{Facts, Slot};
+use super::facts::{Facts, Slot};
 use super::pattern::Pattern;
 use super::rule_set::{ResponseInfo, RuleSet};
 use super::selection::{FieldTest, Witness};
@@ -125,7 +125,7 @@ impl Witness for Notes {
         self.patterns.push(PatternExplanation { pattern: pattern.written.clone(), held });
     }
 
-    fn test(&mut self, test: &FieldTest, slot: &Slot<'_>, held: bool) {
+    fn test(&mut self, test: &FieldTest, slot: Slot<'_>, held: bool) {
         let saw = match slot {
             Slot::Missing => None,
             Slot::Present(values) => Some(values.iter().map(|value| value.text.to_string()).collect()),

@@ -12,9 +12,11 @@ mod decision;
 mod detection;
 mod diagnostic;
 mod document;
+mod engine;
 mod evaluate;
 mod explain;
 mod explain_text;
+mod facts;
 mod field;
 mod merge;
 mod modifiers;
@@ -32,6 +34,7 @@ pub use decision::{
     CooldownGrowth, Decision, Mode, ResponseTerms, RuleLimit, RuleMatch, ScanDecision, ScanType, Threshold,
 };
 pub use diagnostic::{Diagnostic, DiagnosticCode, DiagnosticLevel, RuleErrors};
+pub use engine::Scratch;
 pub use evaluate::{Evaluation, TestResult};
 pub use explain::{
     AlternativeExplanation, Explanation, FieldExplanation, PatternExplanation, RuleExplanation, SelectionExplanation,

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use regex::Regex;
 use rsigma_parser::value::{SigmaString, SpecialChar, StringPart};
 
-use super::field::{FieldValue, Slot, fold};
+use super::facts::{FieldValue, Slot, fold};
 use crate::alert::Severity;
 
 /// Largest compiled form of one regular expression, in bytes.
@@ -74,11 +74,11 @@ pub(super) enum Anchor {
 
 impl Pattern {
     /// Whether a field holds this. A field with several values holds it where any of them does.
-    pub(super) fn holds(&self, slot: &Slot<'_>) -> bool {
+    pub(super) fn holds(&self, slot: Slot<'_>) -> bool {
         match &self.kind {
             PatternKind::Missing => matches!(slot, Slot::Missing),
             PatternKind::Exists(wanted) => matches!(slot, Slot::Present(_)) == *wanted,
-            kind => slot.values().iter().any(|value| kind.holds_value(value)),
+            kind => slot.values().iter().any(|value| kind.holds_value(&value)),
         }
     }
 }
@@ -86,8 +86,8 @@ impl Pattern {
 impl PatternKind {
     fn holds_value(&self, value: &FieldValue<'_>) -> bool {
         match self {
-            Self::Text { cased, shape } => shape.holds(if *cased { &value.text } else { &value.folded }),
-            Self::Regex(regex) => regex.is_match(&value.text),
+            Self::Text { cased, shape } => shape.holds(if *cased { value.text } else { value.folded }),
+            Self::Regex(regex) => regex.is_match(value.text),
             Self::Network(network) => value.address().is_some_and(|address| network.contains(&address)),
             #[expect(
                 clippy::float_cmp,
@@ -108,7 +108,7 @@ impl PatternKind {
 }
 
 impl Comparison {
-    fn accepts(self, order: std::cmp::Ordering) -> bool {
+    pub(super) fn accepts(self, order: std::cmp::Ordering) -> bool {
         match self {
             Self::Greater => order.is_gt(),
             Self::GreaterOrEqual => order.is_ge(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -14,6 +15,7 @@ use super::diagnostic::{
     Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors, Span,
 };
 use super::document::{self, Rule};
+use super::engine::{Index, Scratch};
 use super::field::{Field, FieldTable};
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
 use super::{template, yaml};
@@ -34,6 +36,9 @@ pub struct RuleSet {
     /// One template per rule with a response, named by the rule's id.
     pub(super) comments: Environment<'static>,
     warnings: Vec<Diagnostic>,
+    pub(super) index: Index,
+    /// Buffers of the last evaluation, for the next.
+    spare: Mutex<Option<Scratch>>,
 }
 
 /// What there is to know about a rule from outside.
@@ -145,7 +150,29 @@ impl RuleSet {
             return Err(RuleErrors { diagnostics: bounded(findings) });
         }
         let infos = rules.iter().map(info).collect();
-        Ok(Self { hash: hash(&sources), rules, infos, fields: table.fields, comments, warnings: bounded(findings) })
+        let index = Index::build(&rules, &table.fields);
+        Ok(Self {
+            hash: hash(&sources),
+            rules,
+            infos,
+            fields: table.fields,
+            comments,
+            warnings: bounded(findings),
+            index,
+            spare: Mutex::default(),
+        })
+    }
+
+    /// Buffers for one evaluation; new ones where another evaluation is under way.
+    pub(super) fn spare_scratch(&self) -> Scratch {
+        self.spare.try_lock().ok().and_then(|mut spare| spare.take()).unwrap_or_default()
+    }
+
+    /// Keeps buffers for the next evaluation.
+    pub(super) fn keep_scratch(&self, scratch: Scratch) {
+        if let Ok(mut spare) = self.spare.try_lock() {
+            *spare = Some(scratch);
+        }
     }
 
     /// Names this set: the first digits of the SHA-256 over the names and texts of its files.
