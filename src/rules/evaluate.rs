@@ -94,11 +94,11 @@ impl RuleSet {
     fn match_indexed(&self, scratch: &mut Scratch, alert: &Alert, device: &Device, now: Timestamp) {
         scratch.begin(self.fields.len());
         self.index.find(&self.fields, alert, device, scratch);
+        let rule = |index: u32| &self.rules[index as usize];
         scratch.keep_matching(
             |facts| facts.read_all(&self.fields, alert, device),
-            |index, facts| {
-                self.rules.get(index as usize).is_some_and(|rule| rule.response_at(now).is_some() && rule.holds(facts))
-            },
+            |index| rule(index).response_at(now).is_some(),
+            |index, facts| rule(index).holds(facts),
         );
     }
 

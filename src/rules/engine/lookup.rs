@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, BuildError, Input, MatchKind, StartKind};
 use foldhash::fast::FixedState;
 
@@ -21,8 +22,6 @@ pub(super) struct Lookup {
     exact_lengths: u64,
     beginnings: Option<Automaton>,
     parts: Option<Automaton>,
-    /// Keys that cannot be looked up, and so count as held.
-    unknown: Vec<KeyId>,
 }
 
 /// Finds any number of texts in one pass.
@@ -35,7 +34,8 @@ struct Automaton {
 }
 
 impl Lookup {
-    pub(super) fn new<'k>(keys: impl Iterator<Item = (KeyId, &'k Key)>) -> Self {
+    /// `None` where the automata would be too large.
+    pub(super) fn new<'k>(keys: impl Iterator<Item = (KeyId, &'k Key)>) -> Option<Self> {
         let mut lookup = Self::default();
         let mut beginnings = Texts::default();
         let mut parts = Texts::default();
@@ -51,9 +51,9 @@ impl Lookup {
                 Probe::Suffix(text) => parts.entry(text).1 = Some(id),
             }
         }
-        lookup.beginnings = beginnings.build(Anchored::Yes, &mut lookup.unknown);
-        lookup.parts = parts.build(Anchored::No, &mut lookup.unknown);
-        lookup
+        lookup.beginnings = beginnings.build(Anchored::Yes).ok()?;
+        lookup.parts = parts.build(Anchored::No).ok()?;
+        Some(lookup)
     }
 
     /// Whether texts are searched, which takes longer than a hash.
@@ -63,9 +63,6 @@ impl Lookup {
 
     /// Tells every key that the field holds, some more than once.
     pub(super) fn keys_of(&self, slot: Slot<'_>, mut held: impl FnMut(KeyId)) {
-        for key in &self.unknown {
-            held(*key);
-        }
         let Slot::Present(values) = slot else { return };
         if let Some(key) = self.present {
             held(key);
@@ -90,12 +87,17 @@ fn length_bit(text: &str) -> u64 {
 impl Automaton {
     fn keys_of(&self, text: &str, held: &mut impl FnMut(KeyId)) {
         let input = Input::new(text).anchored(self.anchored);
-        // The kind of search is the one it was built for, so that it is never refused.
-        let Ok(found) = self.searcher.try_find_overlapping_iter(input) else {
-            self.keys.iter().for_each(|(one, other)| [one, other].into_iter().flatten().for_each(|key| held(*key)));
-            return;
-        };
-        for place in found {
+        let mut state = OverlappingState::start();
+        loop {
+            // Whether such a search is possible was tried when the automaton was built.
+            if self.searcher.try_find_overlapping(input.clone(), &mut state).is_err() {
+                return;
+            }
+            let Some(place) = state.get_match() else { return };
+            // An anchored search ends where no text can go on, and until then also tells what it passes on its way.
+            if self.anchored.is_anchored() && place.start() != 0 {
+                continue;
+            }
             let (anywhere, at_end) = self.keys[place.pattern().as_usize()];
             if let Some(key) = anywhere {
                 held(key);
@@ -125,24 +127,28 @@ impl<'k> Texts<'k> {
         &mut self.keys[place]
     }
 
-    /// Keys of what cannot be built go to `unknown`: the automaton would be too large.
-    fn build(self, anchored: Anchored, unknown: &mut Vec<KeyId>) -> Option<Automaton> {
+    fn build(self, anchored: Anchored) -> Result<Option<Automaton>, Refused> {
         if self.texts.is_empty() {
-            return None;
+            return Ok(None);
         }
-        match searcher(&self.texts, anchored) {
-            Ok(searcher) => Some(Automaton { searcher, anchored, keys: self.keys }),
-            Err(_) => {
-                unknown.extend(self.keys.into_iter().flat_map(|(one, other)| [one, other]).flatten());
-                None
-            }
-        }
+        let searcher = searcher(&self.texts, anchored).map_err(|_| Refused)?;
+        let trial = Input::new("").anchored(anchored);
+        searcher.try_find_overlapping(trial, &mut OverlappingState::start()).map_err(|_| Refused)?;
+        Ok(Some(Automaton { searcher, anchored, keys: self.keys }))
     }
 }
+
+/// An automaton that cannot be built or used.
+struct Refused;
 
 fn searcher(texts: &[&str], anchored: Anchored) -> Result<AhoCorasick, BuildError> {
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
     let kind = if bytes <= TABLE_BYTES { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
     let start = if anchored.is_anchored() { StartKind::Anchored } else { StartKind::Unanchored };
-    AhoCorasick::builder().match_kind(MatchKind::Standard).start_kind(start).kind(Some(kind)).build(texts)
+    AhoCorasick::builder()
+        .match_kind(MatchKind::Standard)
+        .prefilter(false)
+        .start_kind(start)
+        .kind(Some(kind))
+        .build(texts)
 }

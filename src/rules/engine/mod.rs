@@ -2,10 +2,12 @@
 //!
 //! For each rule [`necessary`] reads clauses: lists of keys of which every matching alert holds at least one. A rule with a
 //! clause whose keys few rules share is *keyed*: it is a candidate where the alert holds one of them. The others are
-//! *broad*: each field in turn strikes out those whose clause it refutes, many rules per machine word. What is left is
-//! tested in full, so that the index decides what is looked at and never what matches.
+//! *broad*: each field in turn strikes out those whose clause it refutes, many rules per machine word. The [`guards`] then
+//! look at the other clauses of each candidate. Where clauses say all that a rule says, that is the answer; what is left
+//! is tested in full.
 
 mod broad;
+mod guards;
 mod keys;
 mod literals;
 mod lookup;
@@ -17,6 +19,7 @@ use std::collections::HashMap;
 pub use scratch::Scratch;
 
 use self::broad::{Broad, RowId, Stage};
+use self::guards::{Guards, GuardsBuilder, Verdict};
 use self::keys::{KeyId, Keys};
 use self::lookup::Lookup;
 use self::necessary::{Clause, Reader};
@@ -43,6 +46,7 @@ pub(super) struct Index {
     mixed: Option<Stage>,
     /// What follows where the alert holds a key.
     effects: Vec<Effect>,
+    guards: Guards,
 }
 
 /// One field.
@@ -58,6 +62,8 @@ struct Step {
 /// What follows from one key.
 #[derive(Debug, Clone, Default)]
 struct Effect {
+    /// A guard of a keyed rule asks for it.
+    guards: bool,
     /// Keyed rules that need it.
     keyed: Vec<u32>,
     row: Option<RowId>,
@@ -67,18 +73,25 @@ struct Effect {
 impl Index {
     /// Reads all rules once. It takes some microseconds per rule.
     pub(super) fn build(rules: &[Rule], fields: &[Field]) -> Self {
+        let linear = Self { rules: rules.len(), linear: true, ..Self::default() };
         if rules.len() <= LINEAR {
-            return Self { rules: rules.len(), linear: true, ..Self::default() };
+            return linear;
         }
         let mut reader = Reader { fields, keys: Keys::default() };
-        let clauses: Vec<Vec<Clause>> = rules.iter().map(|rule| reader.clauses(rule)).collect();
-        Builder::new(reader.keys, &clauses).build(fields.len())
+        let mut guards = GuardsBuilder::default();
+        let mut clauses: Vec<Vec<Clause>> = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let needed = reader.clauses(rule);
+            guards.push(&needed, reader.exactly(rule).as_deref());
+            clauses.push(needed);
+        }
+        Builder::new(reader.keys, &clauses, guards.build()).build(fields.len()).unwrap_or(linear)
     }
 
-    /// Puts the rules that can match into the scratch's candidates, in no order, each once. Reads the fields it looks at.
+    /// Puts the rules that hold into the scratch's `decided`, and those that may into its `candidates`, in no order, each
+    /// rule once. Reads the fields it looks at.
     pub(super) fn find(&self, fields: &[Field], alert: &Alert, device: &Device, scratch: &mut Scratch) {
-        let Scratch { facts, candidates, met_rules, met_keys, alive, passing, rows, mixed_rows, .. } = scratch;
-        candidates.clear();
+        let Scratch { facts, candidates, decided, met_rules, met_keys, alive, passing, rows, mixed_rows, .. } = scratch;
         if self.linear {
             candidates.extend((0..self.rules).filter_map(|rule| u32::try_from(rule).ok()));
             return;
@@ -113,6 +126,13 @@ impl Index {
         if any_left {
             self.broad.left(alive, |rule| candidates.push(rule));
         }
+        candidates.retain(|rule| {
+            let verdict = self.guards.verdict(*rule, met_keys);
+            if verdict == Verdict::Holds {
+                decided.push(*rule);
+            }
+            verdict == Verdict::Unknown
+        });
     }
 }
 
@@ -122,15 +142,16 @@ struct Builder<'c> {
     clauses: &'c [Vec<Clause>],
     /// Rules that have each key in some clause.
     sharing: Vec<u32>,
+    guards: Guards,
 }
 
 impl<'c> Builder<'c> {
-    fn new(keys: Keys, clauses: &'c [Vec<Clause>]) -> Self {
+    fn new(keys: Keys, clauses: &'c [Vec<Clause>], guards: Guards) -> Self {
         let mut sharing = vec![0; keys.len()];
         for key in clauses.iter().flatten().flat_map(|clause| clause.keys.iter()) {
             sharing[*key as usize] += 1;
         }
-        Self { keys, clauses, sharing }
+        Self { keys, clauses, sharing, guards }
     }
 
     /// The clause that makes a rule keyed: all its keys are rare among rules.
@@ -140,7 +161,8 @@ impl<'c> Builder<'c> {
         useful.filter(rare).min_by(|one, other| one.likelihood.total_cmp(&other.likelihood))
     }
 
-    fn build(self, slots: usize) -> Index {
+    /// `None` where an automaton would be too large.
+    fn build(self, slots: usize) -> Option<Index> {
         let mut effects = vec![Effect::default(); self.keys.len()];
         let mut broad: Vec<(u32, &[Clause])> = Vec::new();
         for (rule, clauses) in (0_u32..).zip(self.clauses) {
@@ -169,15 +191,32 @@ impl<'c> Builder<'c> {
                 *(if slot.is_some() { &mut effect.row } else { &mut effect.mixed_row }) = Some(row);
             }
         }
-        let steps = self.steps(slots, &effects, &mut stages);
+        let is_keyed = |rule: &usize| bits.rules.binary_search(&u32::try_from(*rule).unwrap_or(u32::MAX)).is_err();
+        let guards = &self.guards;
+        let mut guarding = vec![false; self.keys.len()];
+        for rule in 0..self.clauses.len() {
+            let keyed = is_keyed(&rule);
+            for key in guards.keys_of(rule) {
+                guarding[key as usize] = true;
+                effects[key as usize].guards |= keyed;
+            }
+        }
+        let steps = self.steps(slots, &effects, &guarding, &mut stages)?;
         let rules = self.clauses.len();
-        Index { rules, linear: false, steps, broad: bits, mixed: stages.remove(&None), effects }
+        let mixed = stages.remove(&None);
+        Some(Index { rules, linear: false, steps, broad: bits, mixed, effects, guards: self.guards })
     }
 
-    fn steps(&self, slots: usize, effects: &[Effect], stages: &mut HashMap<Option<usize>, Stage>) -> Vec<Step> {
+    fn steps(
+        &self,
+        slots: usize,
+        effects: &[Effect],
+        guarding: &[bool],
+        stages: &mut HashMap<Option<usize>, Stage>,
+    ) -> Option<Vec<Step>> {
         let mut of_slot: Vec<Vec<KeyId>> = vec![Vec::new(); slots];
-        for (key, effect) in (0..).zip(effects) {
-            if !effect.keyed.is_empty() || effect.row.is_some() || effect.mixed_row.is_some() {
+        for (key, (effect, guarding)) in (0..).zip(effects.iter().zip(guarding)) {
+            if *guarding || !effect.keyed.is_empty() || effect.row.is_some() || effect.mixed_row.is_some() {
                 of_slot[self.keys.get(key).slot].push(key);
             }
         }
@@ -187,16 +226,20 @@ impl<'c> Builder<'c> {
             if keys.is_empty() && stage.is_none() {
                 continue;
             }
-            let only_for_stage = keys.iter().all(|key| effects[*key as usize].keyed.is_empty());
-            let lookup = Lookup::new(keys.iter().map(|key| (*key, self.keys.get(*key))));
+            let effects = keys.iter().map(|key| &effects[*key as usize]);
+            let only_for_stage = effects.clone().all(|effect| effect.keyed.is_empty() && !effect.guards);
+            let lookup = Lookup::new(keys.iter().map(|key| (*key, self.keys.get(*key))))?;
             steps.push(Step { slot, lookup, stage, only_for_stage });
         }
         // Texts are searched last, when perhaps nobody asks any more.
         steps.sort_by_key(|step| (step.lookup.is_slow(), !step.only_for_stage));
-        steps
+        Some(steps)
     }
 }
 
 fn is_useful(clause: &Clause) -> bool {
     clause.likelihood < USELESS
 }
+
+#[cfg(test)]
+mod tests;

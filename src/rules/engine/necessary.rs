@@ -44,6 +44,50 @@ impl Reader<'_> {
         condition(&rule.condition, &selections)
     }
 
+    /// Clauses that say exactly when the rule holds: those with `true` must hold, those with `false` must not. `None` where
+    /// the rule is no such list, or one with a test that keys cannot tell.
+    pub(super) fn exactly(&mut self, rule: &Rule) -> Option<Vec<(Clause, bool)>> {
+        let mut exact = Vec::new();
+        let parts = match &rule.condition {
+            Condition::All(parts) => parts.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for part in parts {
+            let (wanted, indexes) = match part {
+                Condition::Selection(index) => (true, std::slice::from_ref(index)),
+                Condition::AtLeast(count, indexes) if *count == indexes.len() => (true, indexes.as_slice()),
+                Condition::Not(inner) => match inner.as_ref() {
+                    Condition::Selection(index) => (false, std::slice::from_ref(index)),
+                    Condition::AtLeast(1, indexes) => (false, indexes.as_slice()),
+                    _ => return None,
+                },
+                _ => return None,
+            };
+            for index in indexes {
+                // Wanted is one map of any number of tests; not wanted is any number of maps of one test.
+                let Selection { name: _, alternatives } = &rule.selections[*index];
+                let one_test = |tests: &Vec<FieldTest>| tests.len() == 1;
+                if if wanted { alternatives.len() != 1 } else { !alternatives.iter().all(one_test) } {
+                    return None;
+                }
+                for test in alternatives.iter().flatten() {
+                    exact.push((self.exact_test(test)?, wanted));
+                }
+            }
+        }
+        Some(exact)
+    }
+
+    fn exact_test(&mut self, test: &FieldTest) -> Option<Clause> {
+        let FieldTest { slot, written: _, all, negated, patterns } = test;
+        let told = !*negated && !patterns.is_empty() && (!*all || patterns.len() == 1);
+        if !told || !patterns.iter().all(is_told_by_keys) {
+            return None;
+        }
+        let probes: Vec<Vec<Probe>> = patterns.iter().map(probes).collect::<Option<_>>()?;
+        Some(self.clause(*slot, probes.concat()))
+    }
+
     fn selection(&mut self, selection: &Selection) -> Clauses {
         let Selection { name: _, alternatives } = selection;
         let alternatives: Vec<Clauses> = alternatives
@@ -153,6 +197,19 @@ fn join(clauses: &[&Clause]) -> Option<Clause> {
     let slot = clauses.first()?.slot.filter(|slot| clauses.iter().all(|clause| clause.slot == Some(*slot)));
     let likelihood = clauses.iter().map(|clause| clause.likelihood).sum();
     (keys.len() <= MAX_JOINED_KEYS).then(|| Clause { keys: keys.into(), slot, likelihood })
+}
+
+/// Whether the pattern holds wherever one of its probes does.
+fn is_told_by_keys(pattern: &Pattern) -> bool {
+    match &pattern.kind {
+        PatternKind::Text { cased: false, shape } => match shape {
+            TextShape::Exact(_) => true,
+            TextShape::Prefix(text) | TextShape::Suffix(text) | TextShape::Contains(text) => !text.is_empty(),
+            TextShape::Anything | TextShape::Glob(_) => false,
+        },
+        PatternKind::Exists(true) | PatternKind::Bool(_) | PatternKind::Compare(_, Bound::Severity(_)) => true,
+        _ => false,
+    }
 }
 
 /// Probes of which at least one holds wherever the pattern does; `None` where there are none.

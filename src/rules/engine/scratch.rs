@@ -13,6 +13,8 @@ pub struct Scratch {
     pub(in crate::rules) matched: Vec<u32>,
     /// Indexes of rules that may match, in no order, each once.
     pub(super) candidates: Vec<u32>,
+    /// Rules of which the index knows that they hold.
+    pub(super) decided: Vec<u32>,
     /// Rules and keys that were met in this evaluation.
     pub(super) met_rules: Stamps,
     pub(super) met_keys: Stamps,
@@ -26,26 +28,35 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// How many rules were tested in full in the last evaluation: what the index left.
+    #[must_use]
+    pub const fn candidate_count(&self) -> usize {
+        self.candidates.len()
+    }
+
     /// Forgets the last alert.
     pub(in crate::rules) fn begin(&mut self, slots: usize) {
         self.facts.begin(slots);
         self.candidates.clear();
+        self.decided.clear();
         self.matched.clear();
     }
 
-    /// Tests the candidates, and keeps those that hold, in the order of rules. The fields that the index did not need are
-    /// read where there is a candidate.
+    /// Keeps the rules that hold and still answer, in the order of rules. The fields that the index did not need are read
+    /// where some rule has to be tested in full.
     pub(in crate::rules) fn keep_matching(
         &mut self,
         read_all: impl FnOnce(&mut FactStore),
+        answers: impl Fn(u32) -> bool,
         holds: impl Fn(u32, &Facts<'_>) -> bool,
     ) {
-        if self.candidates.is_empty() {
-            return;
+        self.matched.extend(self.decided.iter().copied().filter(|rule| answers(*rule)));
+        if !self.candidates.is_empty() {
+            read_all(&mut self.facts);
+            let facts = Facts::of(&self.facts);
+            let found = self.candidates.iter().copied().filter(|rule| answers(*rule) && holds(*rule, &facts));
+            self.matched.extend(found);
         }
-        read_all(&mut self.facts);
-        let facts = Facts::of(&self.facts);
-        self.matched.extend(self.candidates.iter().copied().filter(|rule| holds(*rule, &facts)));
         self.matched.sort_unstable();
     }
 }
@@ -68,6 +79,10 @@ impl Stamps {
         if self.stamps.len() < size {
             self.stamps.resize(size, 0);
         }
+    }
+
+    pub(super) fn has(&self, number: u32) -> bool {
+        self.stamps[number as usize] == self.now
     }
 
     /// Whether the number is new to the set.

@@ -3,6 +3,7 @@
 mod errors;
 mod generated;
 mod guide;
+mod indexed;
 mod merging;
 mod oracle;
 mod properties;
