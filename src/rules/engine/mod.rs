@@ -30,7 +30,7 @@ use crate::alert::{Alert, Device};
 /// So few rules are faster tested one by one.
 const LINEAR: usize = 3;
 /// A key that more rules share makes too many candidates.
-const POPULAR: u32 = 12;
+const POPULAR: u32 = 2;
 /// A clause that is guessed to hold this often refutes too little to be looked up.
 const USELESS: f64 = 0.85;
 

@@ -8,6 +8,7 @@ mod merging;
 mod oracle;
 mod properties;
 mod semantics;
+mod vocabulary;
 
 use jiff::Timestamp;
 
