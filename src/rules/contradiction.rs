@@ -1,8 +1,7 @@
 //! Tests that no alert can answer as wanted. What is found is certain; much is not found.
 
-use std::borrow::Cow;
-
-use super::field::{Field, FieldValue, NamedField, Slot, fold};
+use super::facts::{Facts, Slot, fold};
+use super::field::{Field, NamedField};
 use super::normal_form::{Alternative, Literal};
 use super::pattern::{Pattern, PatternKind, TextShape};
 use super::selection::FieldTest;
@@ -164,15 +163,11 @@ fn answer_of(pattern: &Pattern, value: &Candidate) -> Option<bool> {
                 | PatternKind::Exists(_)
                 | PatternKind::Compare(..)
         );
-    let slot = match value {
+    Some(match value {
         _ if !is_known => return None,
-        Candidate::Missing => Slot::Missing,
-        Candidate::Exact(text) => Slot::Present(vec![FieldValue::from(text.as_str())]),
         Candidate::Folded(_) if minds_case => return None,
-        Candidate::Folded(text) => {
-            let text = Cow::Borrowed(text.as_str());
-            Slot::Present(vec![FieldValue { folded: text.clone(), text }])
-        }
-    };
-    Some(pattern.holds_alone(&slot))
+        Candidate::Missing => pattern.holds_alone(Slot::Missing),
+        // Text without letter case stays as it is.
+        Candidate::Exact(text) | Candidate::Folded(text) => pattern.holds_alone(Facts::single(text).slot(0)),
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::contradiction::{Budget, follows};
 use super::document::Rule;
-use super::field::fold;
+use super::facts::fold;
 use super::filter::Filter;
 use super::normal_form::{Alternative, Literal};
 use super::pattern::{PatternKind, TextShape};

@@ -5,9 +5,11 @@ use serde::Serialize;
 
 use super::decision::{Decision, RuleMatch};
 use super::document::Rule;
-use super::field::Facts;
+use super::engine::Scratch;
+use super::facts::Facts;
 use super::filter::FilteredMatch;
 use super::response::Response;
+use super::rule_info::RuleInfo;
 use super::rule_set::RuleSet;
 use super::rule_test::Expectation;
 use crate::alert::{Alert, Device};
@@ -48,14 +50,20 @@ impl RuleSet {
     /// tells which rules have expired and which are active.
     #[must_use]
     pub fn evaluate(&self, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
-        let facts = Facts::gather(&self.fields, alert, device);
-        let mut holding: Vec<usize> = (0..self.rules.len())
-            .filter(|index| self.matters(&self.rules[*index], now) && self.rules[*index].holds(&facts))
-            .collect();
-        let filtered = self.take_back(&mut holding, &facts, now);
+        let mut scratch = self.spare_scratch();
+        let evaluation = self.evaluate_with(&mut scratch, alert, device, now);
+        self.keep_scratch(scratch);
+        evaluation
+    }
+
+    /// The same as [`Self::evaluate`], in buffers of the caller's.
+    #[must_use]
+    pub fn evaluate_with(&self, scratch: &mut Scratch, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
+        let filtered = self.match_indexed(scratch, alert, device, now);
+        let holding = scratch.matched.as_slice();
         let matched: Vec<(&Rule, &Response)> = holding
             .iter()
-            .map(|index| &self.rules[*index])
+            .filter_map(|index| self.rules.get(*index as usize))
             .filter_map(|rule| Some((rule, rule.response_at(now)?)))
             .collect();
         let matches = matched
@@ -66,7 +74,7 @@ impl RuleSet {
                 mode: response.mode,
             })
             .collect();
-        let counted = self.counted(&holding, &facts, now);
+        let counted = self.counted(holding, &Facts::of(&scratch.facts), now);
         let decision = match self.decide(matched, counted, alert, device, now) {
             Decision::NoRule if !filtered.is_empty() => Decision::Filtered,
             decision => decision,
@@ -80,6 +88,59 @@ impl RuleSet {
             Some(response) => !response.is_expired(now),
             None => rule.counted_by.iter().any(|index| self.rules[*index].response_at(now).is_some()),
         }
+    }
+
+    /// Which rules match, in the order of ids, without deciding what follows.
+    pub fn matching<'s>(
+        &'s self,
+        scratch: &'s mut Scratch,
+        alert: &Alert,
+        device: &Device,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'s RuleInfo> {
+        let _taken_back = self.match_indexed(scratch, alert, device, now);
+        scratch.matched.iter().filter_map(move |index| self.answering(*index, now))
+    }
+
+    /// The same as [`Self::matching`], found by testing every rule: slow, and what the index must agree with.
+    pub fn matching_linear(&self, alert: &Alert, device: &Device, now: Timestamp) -> impl Iterator<Item = &RuleInfo> {
+        let facts = Facts::gather(&self.fields, alert, device);
+        let each = (0_u32..).zip(&self.rules);
+        let mut holding: Vec<u32> =
+            each.filter(|(_, rule)| self.matters(rule, now) && rule.holds(&facts)).map(|(index, _)| index).collect();
+        let _taken_back = self.take_back(&mut holding, &facts, now);
+        holding.into_iter().filter_map(move |index| self.answering(index, now))
+    }
+
+    /// What is known of a rule that may still answer by itself.
+    fn answering(&self, index: u32, now: Timestamp) -> Option<&RuleInfo> {
+        self.rules.get(index as usize)?.response_at(now)?;
+        self.rules().get(index as usize)
+    }
+
+    /// Leaves in the scratch the rules that hold, those that are only counted included, and says which matches filters took
+    /// back. Where any rule holds all fields have been read: filters and counts look at fields of their own.
+    fn match_indexed(
+        &self,
+        scratch: &mut Scratch,
+        alert: &Alert,
+        device: &Device,
+        now: Timestamp,
+    ) -> Vec<FilteredMatch> {
+        scratch.begin(self.fields.len());
+        self.index.find(&self.fields, alert, device, scratch);
+        let rule = |index: u32| &self.rules[index as usize];
+        scratch.keep_matching(
+            |facts| facts.read_all(&self.fields, alert, device),
+            |index| self.matters(rule(index), now),
+            |index, facts| rule(index).holds(facts),
+        );
+        let Scratch { facts, matched, .. } = scratch;
+        if matched.is_empty() {
+            return Vec::new();
+        }
+        facts.read_all(&self.fields, alert, device);
+        self.take_back(matched, &Facts::of(facts), now)
     }
 
     /// Runs the tests that rules carry, in the order of rules. A test looks at its own rule alone, whatever the rule's

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::evaluate::Evaluation;
-use super::field::{Facts, Slot};
+use super::facts::{Facts, Slot};
 use super::filter::Filter;
 use super::pattern::Pattern;
 use super::rule_info::ResponseInfo;
@@ -161,7 +161,7 @@ impl Witness for Notes {
         self.patterns.push(PatternExplanation { pattern: pattern.written.clone(), held });
     }
 
-    fn test(&mut self, test: &FieldTest, slot: &Slot<'_>, held: bool) {
+    fn test(&mut self, test: &FieldTest, slot: Slot<'_>, held: bool) {
         let saw = match slot {
             Slot::Missing => None,
             Slot::Present(values) => Some(values.iter().map(|value| value.text.to_string()).collect()),

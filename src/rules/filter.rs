@@ -8,7 +8,7 @@ use super::condition::Condition;
 use super::detection::Setting;
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 use super::document::{self, Rule};
-use super::field::Facts;
+use super::facts::Facts;
 use super::header::{self, Header, Logsource};
 use super::read;
 use super::reference::{self, Directory, Reference};
@@ -159,11 +159,13 @@ impl Filter {
 
 impl RuleSet {
     /// Removes the rules whose match a filter takes back, and says which.
-    pub(super) fn take_back(&self, holding: &mut Vec<usize>, facts: &Facts<'_>, now: Timestamp) -> Vec<FilteredMatch> {
+    pub(super) fn take_back(&self, holding: &mut Vec<u32>, facts: &Facts<'_>, now: Timestamp) -> Vec<FilteredMatch> {
         if holding.is_empty() || self.filters.is_empty() {
             return Vec::new();
         }
-        let concerned = |filter: &&Filter| holding.iter().any(|index| filter.is_for(*index, &self.rules[*index]));
+        let concerned = |filter: &&Filter| {
+            holding.iter().map(|index| *index as usize).any(|index| filter.is_for(index, &self.rules[index]))
+        };
         let against: Vec<&Filter> = self
             .filters
             .iter()
@@ -173,8 +175,9 @@ impl RuleSet {
             .collect();
         let mut filtered = Vec::new();
         holding.retain(|index| {
-            let rule = &self.rules[*index];
-            let concerned = against.iter().filter(|filter| filter.is_for(*index, rule));
+            let index = *index as usize;
+            let rule = &self.rules[index];
+            let concerned = against.iter().filter(|filter| filter.is_for(index, rule));
             let filter_ids: Vec<String> = concerned.map(|filter| filter.id.clone()).collect();
             let keep = filter_ids.is_empty();
             if !keep {

@@ -20,10 +20,12 @@ mod detection;
 mod diagnostic;
 mod document;
 mod documents;
+mod engine;
 mod evaluate;
 mod expand;
 mod explain;
 mod explain_text;
+mod facts;
 mod field;
 mod filter;
 mod header;
@@ -55,6 +57,7 @@ pub use decision::{
     CooldownGrowth, Decision, Mode, ResponseTerms, RuleLimit, RuleMatch, ScanDecision, ScanType, Threshold,
 };
 pub use diagnostic::{Diagnostic, DiagnosticCode, DiagnosticLevel, RuleErrors};
+pub use engine::Scratch;
 pub use evaluate::{Evaluation, TestResult};
 pub use explain::{
     AlternativeExplanation, Explanation, FieldExplanation, FilterExplanation, PatternExplanation, RuleExplanation,

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 use rsigma_parser::value::{SigmaString, SpecialChar, StringPart};
 
-use super::field::{Facts, FieldValue, Slot, fold};
+use super::facts::{Facts, FieldValue, Slot, fold};
 use super::time_part::TimePart;
 use super::transform::{self, DASH_CLASS};
 use crate::alert::Severity;
@@ -81,22 +81,22 @@ pub(super) enum Anchor {
 impl Pattern {
     /// Whether a field holds this. A field with several values holds it where any of them does.
     /// Only a reference to another field looks at `facts`.
-    pub(super) fn holds(&self, slot: &Slot<'_>, facts: &Facts<'_>) -> bool {
+    pub(super) fn holds(&self, slot: Slot<'_>, facts: &Facts<'_>) -> bool {
         match &self.kind {
             PatternKind::FieldRef { slot: other, anchor, cased } => {
                 let others = facts.slot(*other).values();
-                slot.values().iter().any(|value| others.iter().any(|other| refers(*anchor, *cased, value, other)))
+                slot.values().iter().any(|value| others.iter().any(|other| refers(*anchor, *cased, &value, &other)))
             }
             _ => self.holds_alone(slot),
         }
     }
 
     /// The same for a pattern that is no reference to another field.
-    pub(super) fn holds_alone(&self, slot: &Slot<'_>) -> bool {
+    pub(super) fn holds_alone(&self, slot: Slot<'_>) -> bool {
         match &self.kind {
             PatternKind::Missing => matches!(slot, Slot::Missing),
             PatternKind::Exists(wanted) => matches!(slot, Slot::Present(_)) == *wanted,
-            kind => slot.values().iter().any(|value| kind.holds_value(value)),
+            kind => slot.values().iter().any(|value| kind.holds_value(&value)),
         }
     }
 }
@@ -104,8 +104,8 @@ impl Pattern {
 impl PatternKind {
     fn holds_value(&self, value: &FieldValue<'_>) -> bool {
         match self {
-            Self::Text { cased, shape } => shape.holds(if *cased { &value.text } else { &value.folded }),
-            Self::Regex(regex) => regex.is_match(&value.text),
+            Self::Text { cased, shape } => shape.holds(if *cased { value.text } else { value.folded }),
+            Self::Regex(regex) => regex.is_match(value.text),
             Self::Network(network) => value.address().is_some_and(|address| network.contains(&address)),
             #[expect(
                 clippy::float_cmp,
@@ -130,17 +130,17 @@ impl PatternKind {
 }
 
 fn refers(anchor: Anchor, cased: bool, value: &FieldValue<'_>, other: &FieldValue<'_>) -> bool {
-    let (text, part) = if cased { (&value.text, &other.text) } else { (&value.folded, &other.folded) };
+    let (text, part) = if cased { (value.text, other.text) } else { (value.folded, other.folded) };
     match anchor {
         Anchor::Whole => text == part,
-        Anchor::Contains => text.contains(part.as_ref()),
-        Anchor::Start => text.starts_with(part.as_ref()),
-        Anchor::End => text.ends_with(part.as_ref()),
+        Anchor::Contains => text.contains(part),
+        Anchor::Start => text.starts_with(part),
+        Anchor::End => text.ends_with(part),
     }
 }
 
 impl Comparison {
-    fn accepts(self, order: std::cmp::Ordering) -> bool {
+    pub(super) fn accepts(self, order: std::cmp::Ordering) -> bool {
         match self {
             Self::Greater => order.is_gt(),
             Self::GreaterOrEqual => order.is_ge(),

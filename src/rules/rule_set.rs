@@ -1,6 +1,7 @@
 //! A rule set: loaded whole or refused whole.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use super::diagnostic::{
 };
 use super::document::{self, Document, Rule};
 use super::documents::Documents;
+use super::engine::{Index, Scratch};
 use super::field::Field;
 use super::filter::Filter;
 use super::lists::Lists;
@@ -44,6 +46,9 @@ pub struct RuleSet {
     expiries: Vec<(Timestamp, Diagnostic)>,
     /// Tests with time in them, in the order of files.
     pub(super) scenarios: Vec<TestCase>,
+    pub(super) index: Index,
+    /// Buffers of the last evaluation, for the next.
+    spare: Mutex<Option<Scratch>>,
 }
 
 /// How a rule set is loaded.
@@ -163,7 +168,32 @@ impl RuleSet {
             info.tests += scenarios.iter().filter(|test| test.rule_id.as_ref() == Some(&info.id)).count();
         }
         let (hash, warnings) = (hash(&sources), bounded(findings));
-        Ok(Self { hash, rules, filters, infos, fields, comments, warnings, expiries, scenarios })
+        let index = Index::build(&rules, &fields);
+        Ok(Self {
+            hash,
+            rules,
+            filters,
+            infos,
+            fields,
+            comments,
+            warnings,
+            expiries,
+            scenarios,
+            index,
+            spare: Mutex::default(),
+        })
+    }
+
+    /// Buffers for one evaluation; new ones where another evaluation is under way.
+    pub(super) fn spare_scratch(&self) -> Scratch {
+        self.spare.try_lock().ok().and_then(|mut spare| spare.take()).unwrap_or_default()
+    }
+
+    /// Keeps buffers for the next evaluation.
+    pub(super) fn keep_scratch(&self, scratch: Scratch) {
+        if let Ok(mut spare) = self.spare.try_lock() {
+            *spare = Some(scratch);
+        }
     }
 
     /// Names this set: the first digits of the SHA-256 over the names and texts of its files.

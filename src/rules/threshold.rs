@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::correlation::Correlation;
 use super::decision::{Decision, Mode, Threshold};
 use super::document::Rule;
-use super::field::Facts;
+use super::facts::Facts;
 use super::response::Response;
 use super::rule_set::RuleSet;
 use crate::alert::{Alert, Device};
@@ -44,9 +44,9 @@ impl Decision {
 impl RuleSet {
     /// The correlations that an alert adds to, given the rules that hold for it. Outside of its active time a correlation asks
     /// for nothing, so that nothing is counted for it.
-    pub(super) fn counted(&self, holding: &[usize], facts: &Facts<'_>, now: Timestamp) -> Vec<Counted<'_>> {
+    pub(super) fn counted(&self, holding: &[u32], facts: &Facts<'_>, now: Timestamp) -> Vec<Counted<'_>> {
         let mut indexes: Vec<usize> =
-            holding.iter().flat_map(|index| self.rules[*index].counted_by.iter().copied()).collect();
+            holding.iter().flat_map(|index| self.rules[*index as usize].counted_by.iter().copied()).collect();
         indexes.sort_unstable();
         indexes.dedup();
         indexes.into_iter().filter_map(|index| self.count(&self.rules[index], facts, now)).collect()

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alert_docs;
+mod allocations;
 mod architecture;
 mod cli;
 mod crashes;

@@ -6,6 +6,7 @@ mod errors;
 mod filters;
 mod generated;
 mod guide;
+mod indexed;
 mod intervals;
 mod joined;
 mod language;
@@ -14,6 +15,7 @@ mod oracle;
 mod properties;
 mod schema;
 mod semantics;
+mod vocabulary;
 mod warnings;
 
 use jiff::Timestamp;

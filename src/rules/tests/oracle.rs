@@ -5,7 +5,10 @@ use rsigma_eval::Engine;
 use rsigma_eval::event::JsonEvent;
 use serde_json::{Map, Value, json};
 
-use super::generated;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use super::{generated, vocabulary};
 use crate::alert::Alert;
 use crate::rules::Decision;
 
@@ -23,6 +26,86 @@ fn event(alert: &Alert) -> Value {
     put("created_at", alert.created_at.map(|time| time.to_string().into()));
     put("device", alert.devices[0].tags.clone().map(|tags| json!({ "tags": tags })));
     Value::Object(event)
+}
+
+/// Where the two engines may differ, and why ours is what we want. A difference that no line explains is a bug; a line
+/// that explains nothing is out of date.
+const DIFFERENCES: &[(&str, fn(&str) -> bool)] = &[];
+
+/// Everything a rule can ask about, as another engine sees it.
+fn whole_event(alert: &Alert) -> Value {
+    let device = &alert.devices[0];
+    let list = |list: &[String]| (!list.is_empty()).then(|| json!(list));
+    let mut event = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value.filter(|value| !value.is_null()) {
+            event.insert(name.to_owned(), value);
+        }
+    };
+    for (name, text) in [
+        ("title", &alert.title),
+        ("description", &alert.description),
+        ("category", &alert.category),
+        ("status", &alert.status),
+        ("source", &alert.source),
+    ] {
+        put(name, text.clone().map(Value::from));
+    }
+    put("severity", Some(json!(alert.severity.as_str())));
+    put("threat", alert.threat.name.clone().map(|name| json!({ "name": name })));
+    put("mitre", list(&alert.mitre.technique).map(|technique| json!({ "technique": technique })));
+    put("user", alert.user.name.clone().map(|name| json!({ "name": name })));
+    put("file", alert.file.path.clone().map(|path| json!({ "path": path })));
+    put("labels", (!alert.labels.is_empty()).then(|| json!(alert.labels)));
+    put("raw", Some(alert.raw.clone()));
+    let mut said = Map::new();
+    for (name, value) in [
+        ("name", device.name.clone().map(Value::from)),
+        ("os", device.os.clone().map(Value::from)),
+        ("tags", device.tags.clone().map(Value::from)),
+        ("ip", list(&device.ip)),
+    ] {
+        said.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    put("device", Some(Value::Object(said)));
+    Value::Object(event)
+}
+
+#[test]
+fn every_difference_from_the_oracle_is_explained() {
+    let mut random = StdRng::seed_from_u64(5);
+    let alerts: Vec<Alert> = (0..60).map(|_| vocabulary::alert(&mut random)).collect();
+    let events: Vec<Value> = alerts.iter().map(whole_event).collect();
+    let (mut pairs, mut agreed_matches) = (0, 0);
+    let mut explained = vec![0; DIFFERENCES.len()];
+    let mut unexplained = Vec::new();
+    for number in 0..420 {
+        let text = vocabulary::rule(&mut random, number, false);
+        let ours = super::load(&text);
+        let mut oracle = Engine::new();
+        oracle.add_collection(&rsigma_parser::parse_sigma_yaml(&text).unwrap()).unwrap();
+        for (alert, event) in alerts.iter().zip(&events) {
+            pairs += 1;
+            let mine = !super::evaluate(&ours, alert).matches.is_empty();
+            let theirs = !oracle.evaluate(&JsonEvent::borrow(event)).is_empty();
+            if mine == theirs {
+                agreed_matches += usize::from(mine);
+            } else if let Some(line) = DIFFERENCES.iter().position(|(_, explains)| explains(&text)) {
+                explained[line] += 1;
+            } else {
+                unexplained.push(format!("ours {mine}, theirs {theirs}\n{text}\n{event}"));
+            }
+        }
+    }
+    println!("{pairs} pairs of rule and alert: {agreed_matches} match in both, differences by reason {explained:?}");
+    assert!(
+        unexplained.is_empty(),
+        "{} differences, the first:\n{}",
+        unexplained.len(),
+        unexplained[..unexplained.len().min(3)].join("\n\n")
+    );
+    assert!(!explained.contains(&0), "a line of the table explains nothing: {explained:?}");
+    assert!(pairs >= 20_000 && agreed_matches > 2_000);
 }
 
 proptest! {
