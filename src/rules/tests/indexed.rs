@@ -41,7 +41,7 @@ fn the_index_finds_what_testing_every_rule_finds() {
         // A few rules often, so that every way of building an index is met, and all of them sometimes.
         let count = if set % 200 == 0 { pool.rules.len() } else { random.random_range(1..40) };
         let mut chosen: Vec<Rule> = pool.rules.sample(&mut random, count).cloned().collect();
-        // Rules that share all their keys are broad.
+        // Rules that share all their keys.
         for _ in 0..random.random_range(0..3) * 8 {
             chosen.extend_from_within(..count.min(3));
         }
