@@ -83,7 +83,7 @@ impl RuleSet {
     }
 
     /// Whether a match of this rule has any consequence: it answers itself, or a correlation counts it.
-    fn matters(&self, rule: &Rule, now: Timestamp) -> bool {
+    pub(super) fn matters(&self, rule: &Rule, now: Timestamp) -> bool {
         match &rule.response {
             Some(response) => !response.is_expired(now),
             None => rule.counted_by.iter().any(|index| self.rules[*index].response_at(now).is_some()),

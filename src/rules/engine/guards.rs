@@ -90,13 +90,12 @@ impl GuardsBuilder {
 }
 
 impl Guards {
-    /// The keys of a rule's guards, which have to be looked up.
-    pub(super) fn keys_of(&self, rule: usize) -> impl Iterator<Item = KeyId> {
-        let guard = &self.rules[rule];
-        guard.clauses[..usize::from(guard.count)].iter().flat_map(|clause| self.keys(clause & !NOT)).copied()
+    /// The keys of all guards, which have to be looked up.
+    pub(super) fn keys(&self) -> impl Iterator<Item = KeyId> {
+        self.keys.iter().copied()
     }
 
-    fn keys(&self, clause: u32) -> &[KeyId] {
+    fn keys_of(&self, clause: u32) -> &[KeyId] {
         let start = self.starts[clause as usize] as usize;
         let end = self.starts.get(clause as usize + 1).map_or(self.keys.len(), |end| *end as usize);
         &self.keys[start..end]
@@ -106,7 +105,7 @@ impl Guards {
     pub(super) fn verdict(&self, rule: u32, held: &Stamps) -> Verdict {
         let guard = &self.rules[rule as usize];
         let refuted = guard.clauses[..usize::from(guard.count)].iter().any(|clause| {
-            let holds = self.keys(clause & !NOT).iter().any(|key| held.has(*key));
+            let holds = self.keys_of(clause & !NOT).iter().any(|key| held.has(*key));
             holds == (clause & NOT != 0)
         });
         match (refuted, guard.exact) {

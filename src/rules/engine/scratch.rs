@@ -11,14 +11,13 @@ pub struct Scratch {
     pub(in crate::rules) facts: FactStore,
     /// Indexes of the rules that match, ascending.
     pub(in crate::rules) matched: Vec<u32>,
-    /// Indexes of rules that may match, in no order, each once.
+    /// Indexes of rules that have to be tested in full.
     pub(super) candidates: Vec<u32>,
     /// Rules of which the index knows that they hold.
     pub(super) decided: Vec<u32>,
-    /// Rules and keys that were met in this evaluation.
-    pub(super) met_rules: Stamps,
-    pub(super) met_keys: Stamps,
-    /// One bit per broad rule: not refuted yet.
+    /// Keys that the alert holds.
+    pub(super) met: Stamps,
+    /// One bit per rule: not refuted yet.
     pub(super) alive: Vec<u64>,
     /// What one stage lets pass.
     pub(super) passing: Vec<u64>,

@@ -31,7 +31,7 @@ fn counts(rules: &RuleSet, alert: &Alert) -> (usize, usize) {
 }
 
 #[test]
-fn keyed_rules_are_found_by_value_beginning_part_and_end() {
+fn rules_are_found_by_value_beginning_part_and_end() {
     let set = rules((0..400).map(|number| {
         let test = match number % 4 {
             0 => format!("device.name: WS-{number}"),
@@ -51,7 +51,7 @@ fn keyed_rules_are_found_by_value_beginning_part_and_end() {
 }
 
 #[test]
-fn broad_rules_are_struck_out_field_by_field() {
+fn rules_that_share_all_keys_are_struck_out_field_by_field() {
     let set = rules((0..900).map(|number| {
         let (word, site, system) = (number % 30, number / 30 % 15, number / 450);
         format!(
@@ -59,7 +59,6 @@ fn broad_rules_are_struck_out_field_by_field() {
              device.os: Windows{system}\n"
         )
     }));
-    assert!(set.index.broad.rules.len() == 900, "these share all their keys");
     let mut one = alert("the word7. of it", "s3-17");
     one.devices[0].os = Some("windows1".to_owned());
     assert_eq!(counts(&set, &one), (1, 1));

@@ -92,8 +92,12 @@ fn nothing_counts_outside_of_its_active_time_nor_holds_a_count_back() {
 #[test]
 fn a_rule_is_useless_only_where_nothing_depends_on_it() {
     let shadowed = |more: &str| {
-        let rules =
-            load(&(base("scan: Quick, priority: 10") + OTHER + "response: { scan: Full, priority: 20 }\n" + more));
+        let rules = load(
+            &(base("scan: Quick, priority: 10, escalate: none")
+                + OTHER
+                + "response: { scan: Full, priority: 20 }\n"
+                + more),
+        );
         rules.warnings().iter().filter(|finding| finding.code == Code::ShadowedRule).count()
     };
     assert_eq!(shadowed(""), 1);

@@ -30,7 +30,21 @@ fn event(alert: &Alert) -> Value {
 
 /// Where the two engines may differ, and why ours is what we want. A difference that no line explains is a bug; a line
 /// that explains nothing is out of date.
-const DIFFERENCES: &[(&str, fn(&str) -> bool)] = &[];
+const DIFFERENCES: &[(&str, fn(&str) -> bool)] = &[
+    // `startswith: a*b` compiles to `a.*b$` there: the two anchors are swapped.
+    ("a wildcard inside `startswith` or `endswith`", |text| {
+        text.lines().any(|line| {
+            let (key, values) = line.split_once(": ").unwrap_or_default();
+            (key.contains("startswith") || key.contains("endswith")) && values.contains(['*', '?'])
+        })
+    }),
+    // The text `1` is taken for `true` there. We take the words alone: a tag `1` says nothing of truth.
+    ("`true` or `false` compared with the text `1` or `0`", |text| text.contains(": true") || text.contains(": false")),
+    // `[null, ab]` does not hold for a field that is not there, though `null` alone does. Sigma's lists are alternatives.
+    ("`null` in a list of values", |text| text.contains("[null, ")),
+    // `ΟΔΟΣ` has another lower case at the end of a word than within one. We take both small sigmas for one letter.
+    ("a Greek sigma", |text| text.contains(['Σ', 'σ', 'ς'])),
+];
 
 /// Everything a rule can ask about, as another engine sees it.
 fn whole_event(alert: &Alert) -> Value {

@@ -1,5 +1,6 @@
 //! Rules of every kind of test and alerts, made of the same few words that are alike, from a seed.
 
+use jiff::Timestamp;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -112,7 +113,8 @@ fn list(random: &mut StdRng, least: usize, mut one: impl FnMut(&mut StdRng) -> S
 /// One line of a selection.
 fn line(random: &mut StdRng, ours: bool) -> String {
     let field = *TEXT_FIELDS.choose(random).unwrap_or(&"title");
-    match random.random_range(0..20) {
+    match random.random_range(0..if ours { 27 } else { 20 }) {
+        20.. => only_ours(random, field),
         0..10 => {
             let operator = *["", "|contains", "|startswith", "|endswith"].choose(random).unwrap_or(&"");
             let cased = if random.random_bool(0.2) { "|cased" } else { "" };
@@ -159,12 +161,51 @@ fn line(random: &mut StdRng, ours: bool) -> String {
     }
 }
 
+/// One line with what Sigma has beyond plain comparisons.
+fn only_ours(random: &mut StdRng, field: &str) -> String {
+    let mut pick = |words: &[&'static str]| *words.choose(random).unwrap_or(&"");
+    let anchor = pick(&["", "|contains", "|startswith", "|endswith"]);
+    let cased = pick(&["", "|cased"]);
+    let other = pick(&TEXT_FIELDS);
+    let order = pick(&["", "|gt", "|gte", "|lt", "|lte"]);
+    let negated = pick(&["", "", "|neq"]);
+    match random.random_range(0..6) {
+        0 | 1 => format!("{field}|fieldref{anchor}{cased}{negated}: {other}"),
+        2 => format!("created_at|hour{order}: {}", random.random_range(0..24)),
+        3 => format!("created_at|minute{order}: {}", random.random_range(0..60)),
+        4 => format!(
+            "{field}|windash{anchor}{cased}: {}",
+            list(random, 1, |random| quoted(&format!("-{}", word(random))))
+        ),
+        _ => {
+            let encoding = *["base64", "base64offset", "wide|base64offset"].choose(random).unwrap_or(&"base64");
+            format!(
+                "{field}|{encoding}|contains: {}",
+                list(random, 1, |random| quoted(&format!("abc{}", word(random).replace(['*', '?'], ""))))
+            )
+        }
+    }
+}
+
+/// A filter of some rules, with one selection.
+pub(super) fn filter(random: &mut StdRng, number: usize, rules: &str) -> String {
+    let line = line(random, true);
+    format!(
+        "title: f\nid: 00000000-0000-4000-8001-{number:012}\nlogsource: {{ category: alert }}\nfilter:\n  rules: {rules}\n  \
+         a:\n    {line}\n  condition: not a\n"
+    )
+}
+
 /// A rule with three selections. `ours`: also with what only we understand, which is the order of severities.
 pub(super) fn rule(random: &mut StdRng, number: usize, ours: bool) -> String {
     let mut text =
         format!("title: t\nid: 00000000-0000-4000-8000-{number:012}\nlogsource: {{ category: alert }}\ndetection:\n");
     for name in ["a", "b", "c"] {
         text += &format!("  {name}:\n");
+        if ours && random.random_bool(0.1) {
+            text += &format!("    - {}\n    - {}\n", quoted(&format!("a{}", word(random))), quoted("Emotet"));
+            continue;
+        }
         for _ in 0..random.random_range(1..3) {
             let mut lines: Vec<String> = (0..random.random_range(1..3)).map(|_| line(random, ours)).collect();
             // A map has each key once.
@@ -192,6 +233,10 @@ pub(super) fn alert(random: &mut StdRng) -> Alert {
         ..Alert::default()
     };
     alert.threat.name = text(random);
+    // Drawn from the words, so that what else is drawn stays what it is.
+    let hours = alert.title.as_ref().map_or(7, |title| 7 * title.len());
+    alert.created_at =
+        i64::try_from(hours).ok().and_then(|hours| Timestamp::from_second(1_777_000_000 + 3_661 * hours).ok());
     alert.mitre.technique = words(random);
     alert.user.name = text(random);
     alert.file.path = text(random);
