@@ -80,3 +80,20 @@ fn literals_of_expressions_prune() {
     let long_s = rules((0..100).map(|number| format!("    title|re|i: 'spot{number}s'\n")));
     assert_eq!(counts(&long_s, &alert("\u{17f}pot42\u{17f}", "a")).1, 1);
 }
+
+#[test]
+fn hostile_texts_are_looked_up_like_any_other() {
+    let set = rules((1..60).map(|length| {
+        format!("    title|contains: '{}'\n    device.tags|endswith: '{}b'\n", "a".repeat(length), "a".repeat(length))
+    }));
+    let mut scratch = Scratch::default();
+    for title in ["a".repeat(200_000), "\u{130}".repeat(50_000), "\0\u{10ffff}a\u{301}".repeat(20_000), String::new()] {
+        let mut hostile = alert(&title, &title);
+        hostile.devices[0].tags = Some((0..5_000).map(|number| format!("{}b", "a".repeat(number % 70))).collect());
+        hostile.raw = (0..200).fold(serde_json::Value::Null, |inner, _| serde_json::json!([{ "a": inner }]));
+        let device = &hostile.devices[0];
+        let now = Timestamp::UNIX_EPOCH;
+        let linear = set.matching_linear(&hostile, device, now).count();
+        assert_eq!(set.matching(&mut scratch, &hostile, device, now).count(), linear);
+    }
+}
