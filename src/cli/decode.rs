@@ -211,7 +211,7 @@ impl<'a> Line<'a> {
 }
 
 /// Reads a line with its end, at most a little more than `most` bytes of it; the rest of a longer one is thrown away.
-fn read_line(input: &mut dyn BufRead, most: usize, line: &mut Vec<u8>) -> io::Result<bool> {
+pub(super) fn read_line(input: &mut dyn BufRead, most: usize, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     // Three bytes more: a line end of two, which does not count, and one that makes the decoder say `too_large`.
     let room = u64::try_from(most.saturating_add(3)).unwrap_or(u64::MAX);
@@ -224,7 +224,7 @@ fn read_line(input: &mut dyn BufRead, most: usize, line: &mut Vec<u8>) -> io::Re
     Ok(true)
 }
 
-fn is_blank(line: &[u8]) -> bool {
+pub(super) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
 
@@ -233,7 +233,7 @@ fn is_json(text: &[u8]) -> bool {
 }
 
 /// JSON so far, but not to its end.
-fn is_unfinished(text: &[u8]) -> bool {
+pub(super) fn is_unfinished(text: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(without_mark(text)).is_err_and(|error| error.is_eof())
 }
 

@@ -19,10 +19,16 @@ pub mod ledger_audit;
 pub mod ledger_tail;
 mod orders;
 pub mod produce;
+mod replay;
 pub mod rules;
+pub mod rules_backtest;
 pub mod rules_check;
+pub mod rules_diff;
+mod rules_effective;
 pub mod rules_explain;
+pub mod rules_test;
 pub mod run;
+pub mod sample;
 pub mod schemas;
 pub mod silences;
 pub mod simulator;
@@ -67,6 +73,8 @@ pub enum Command {
     Decode(decode::DecodeArgs),
     /// Write a file of alerts to the alerts topic.
     Produce(ProduceCommand),
+    /// Write made-up alerts, for backtests and load tests.
+    Sample(sample::Args),
     /// Run a local Defender for Endpoint.
     Simulator(Box<simulator::SimulatorArgs>),
     /// Prove what happened, and look at it.
@@ -130,6 +138,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Run(args) => run::run(args, context),
         Command::Decode(args) => decode_alerts(args, context),
         Command::Produce(args) => produce_alerts(args, context),
+        Command::Sample(args) => sample::run(args, context),
         Command::Simulator(args) => Ok(runtime()?.block_on(simulator::run(args.as_ref().clone()))?),
         Command::Ledger(command) => ledger::run(command, context),
         Command::DeadLetters(command) => dead_letters::run(command, context),

@@ -2,22 +2,38 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 
+use super::rules_backtest::{self, RulesBacktestArgs};
 use super::rules_check::{self, RulesCheckArgs};
+use super::rules_diff::{self, RulesDiffArgs};
 use super::rules_explain::{self, RulesExplainArgs};
-use super::{CliError, Context, Exit, OutputFormat, load_rules};
+use super::rules_test::{self, RulesTestArgs};
+use super::{CliError, Context, Exit, OutputFormat, load_rules, load_sections, runtime, schemas};
 use crate::alert::{Settings as AlertSettings, decode};
+use crate::config::Config;
+use crate::event::ScanEvent;
+use crate::kafka::{Cluster, RecordStream, ScanExtent};
+use crate::scheduler::State;
 
 /// The commands about rules.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Check a folder of rules and run the tests they carry.
     Check(RulesCheckArgs),
+    /// Run the tests that stand in rule files and beside them.
+    Test(RulesTestArgs),
+    /// Play alerts of the past through the rules, the scheduler and the quota, in simulated time.
+    Backtest(Box<RulesBacktestArgs>),
+    /// Tell what changed between two rule sets.
+    Diff(RulesDiffArgs),
     /// Tell what the rules say about an alert, and why.
     Explain(RulesExplainArgs),
+    /// Show the JSON Schema of rule files and of defaults.yaml (draft-07), for editors.
+    Schema,
 }
 
 /// Runs the command.
@@ -27,7 +43,11 @@ pub enum Command {
 pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
     match command {
         Command::Check(args) => check(args, context),
+        Command::Test(args) => test(args, context),
+        Command::Backtest(args) => rules_backtest::command(args, context),
+        Command::Diff(args) => rules_diff::command(args, context),
         Command::Explain(args) => explain(args, context),
+        Command::Schema => context.json(&schemas::rule()),
     }
 }
 
@@ -44,18 +64,64 @@ fn check(args: &RulesCheckArgs, context: &mut Context) -> Result<(), CliError> {
     }
 }
 
+fn test(args: &RulesTestArgs, context: &mut Context) -> Result<(), CliError> {
+    let report = rules_test::run(args);
+    let to_standard_output = args.junit.as_deref().is_some_and(|path| path.as_os_str() == "-");
+    if let Some(path) = &args.junit {
+        let xml = rules_test::render_junit(&report);
+        if to_standard_output {
+            context.line(xml.trim_end())?;
+        } else {
+            std::fs::write(path, xml).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    if !to_standard_output {
+        match context.output {
+            OutputFormat::Json => context.json(&report)?,
+            OutputFormat::Text => context.line(rules_test::render_text(&report).trim_end())?,
+        }
+    }
+    match report.exit_code() {
+        0 => Ok(()),
+        5 => Err(CliError::Reported(Exit::InputErrors)),
+        _ => Err(CliError::Reported(Exit::Invalid)),
+    }
+}
+
 fn explain(args: &RulesExplainArgs, context: &mut Context) -> Result<(), CliError> {
-    let rules = load_rules(&args.rules)?;
+    let rules = Arc::new(load_rules(&args.rules)?);
     let bytes = read(&args.alert)?;
     let options = AlertSettings::default().options(rules.needs_raw());
     let decoded = decode(&bytes, &options)
         .map_err(|error| CliError::InputErrors(format!("{}: {}: {error}", args.alert.display(), error.code())))?;
     let alerts: Vec<_> = decoded.into_iter().map(|decoded| decoded.alert).collect();
-    let report = rules_explain::run(&rules, &alerts, args.only_matches, Timestamp::now());
+    let now = Timestamp::now();
+    let mut report = rules_explain::run(&rules, &alerts, args.only_matches, now);
+    if args.config.config.is_some() || args.ledger {
+        let sections: &[&str] = if args.ledger { &["scheduler", "kafka"] } else { &["scheduler"] };
+        let config = load_sections(args.config.config.as_deref(), sections, context)?;
+        let state = if args.ledger { Some(runtime()?.block_on(fold(&config))?) } else { None };
+        let surroundings = rules_explain::Surroundings { config: &config, state: state.as_ref() };
+        rules_explain::add_guards(&mut report, &rules, &alerts, &surroundings, now);
+    }
     match context.output {
         OutputFormat::Json => context.json(&report),
         OutputFormat::Text => context.line(rules_explain::render_text(&report).trim_end()),
     }
+}
+
+/// What the ledger has come to by now.
+async fn fold(config: &Config) -> anyhow::Result<State> {
+    let kafka = &config.kafka;
+    let mut records = RecordStream::open(kafka, Cluster::Ledger, &kafka.ledger_topic, ScanExtent::Everything).await?;
+    let mut state = State::default();
+    while let Some(record) = records.next().await {
+        let record = record?;
+        if record.partition == kafka.ledger.partition {
+            state.apply(record.offset, &ScanEvent::from_json(record.payload.as_deref().unwrap_or_default())?);
+        }
+    }
+    Ok(state)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
@@ -66,3 +132,7 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     }
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display())).map_err(CliError::from)
 }
+
+#[cfg(test)]
+#[path = "rules_guide_tests.rs"]
+mod guide;

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::rules::{Diagnostic, DiagnosticLevel, RuleSet, TestResult};
+use super::{rules_effective, rules_test};
+use crate::rules::{Diagnostic, DiagnosticLevel, Expectation, LoadOptions, RuleInfo, RuleSet, TestCase, TestResult};
 
 /// Arguments of `rules check`.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,6 +19,23 @@ pub struct RulesCheckArgs {
     /// Treat warnings as errors.
     #[arg(long)]
     pub deny_warnings: bool,
+    /// Show each rule's response with all defaults filled in, and where each part comes from.
+    #[arg(long)]
+    pub effective: bool,
+    /// Which fields rules may ask about: those of alerts, or any, to try rules that were written for other events. A field
+    /// that alerts do not have is then looked for in the original JSON.
+    #[arg(long, value_name = "WHICH", default_value = "known")]
+    pub fields: Fields,
+}
+
+/// Which fields rules may ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Fields {
+    /// The fields of alerts.
+    #[default]
+    Known,
+    /// Any.
+    Any,
 }
 
 /// What the check found.
@@ -30,14 +49,15 @@ pub struct RulesCheckReport {
     pub rules: usize,
     /// Rules with a response.
     pub responding_rules: usize,
-    /// Rules that have expired, as `title (expired after date)`.
-    pub expired: Vec<String>,
     /// Rules that respond and carry no test.
     pub untested: Vec<String>,
     /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
     /// How each test went.
     pub tests: Vec<TestResult>,
+    /// The rules with their responses, all defaults filled in; only where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub effective: Vec<RuleInfo>,
 }
 
 impl RulesCheckReport {
@@ -55,45 +75,60 @@ impl RulesCheckReport {
 /// Checks a folder. `now` only tells which rules have expired.
 #[must_use]
 pub fn run(args: &RulesCheckArgs, now: Timestamp) -> RulesCheckReport {
-    let rules = match RuleSet::load_dir(&args.dir) {
-        Ok(rules) => rules,
+    let rules = match RuleSet::load_dir_with(&args.dir, LoadOptions { any_field: args.fields == Fields::Any }) {
+        Ok(rules) => Arc::new(rules),
         Err(errors) => {
             return RulesCheckReport {
                 ok: false,
                 ruleset: None,
                 rules: 0,
                 responding_rules: 0,
-                expired: Vec::new(),
                 untested: Vec::new(),
                 diagnostics: errors.diagnostics,
                 tests: Vec::new(),
+                effective: Vec::new(),
             };
         }
     };
-    let tests = rules.run_tests();
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let mut tests = rules.run_tests();
+    tests.extend(rules.scenarios().iter().map(|case| with_steps(&rules, case)));
     let responding: Vec<_> = rules.rules().iter().filter_map(|rule| Some((rule, rule.response.as_ref()?))).collect();
-    let diagnostics = rules.warnings().to_vec();
+    let diagnostics = rules.warnings_at(now);
     RulesCheckReport {
         ok: tests.iter().all(|test| test.passed) && (diagnostics.is_empty() || !args.deny_warnings),
         ruleset: Some(rules.hash().to_owned()),
         rules: rules.rules().len(),
         responding_rules: responding.len(),
-        expired: responding
+        untested: responding
             .iter()
-            .filter_map(|(rule, response)| Some((rule, response.expires.filter(|date| *date < today)?)))
-            .map(|(rule, date)| format!("{} (expired after {date})", rule.title))
+            .filter(|(rule, _)| rule.tests == 0 && rule.counts.is_none())
+            .map(|(rule, _)| rule.title.clone())
             .collect(),
-        untested: responding.iter().filter(|(rule, _)| rule.tests == 0).map(|(rule, _)| rule.title.clone()).collect(),
         diagnostics,
         tests,
+        effective: if args.effective { rules.rules().to_vec() } else { Vec::new() },
+    }
+}
+
+/// A test with steps, in the form of the others.
+fn with_steps(rules: &Arc<RuleSet>, case: &TestCase) -> TestResult {
+    let outcome = rules_test::run_case(rules, case);
+    let messages = outcome.failures.into_iter().map(|failure| failure.message).collect::<Vec<_>>().join("; ");
+    TestResult {
+        rule_id: outcome.rule_id.unwrap_or_default(),
+        test: outcome.test,
+        file: outcome.file,
+        line: outcome.line,
+        expect: Expectation::Scan,
+        passed: outcome.passed,
+        problem: (!outcome.passed).then_some(messages),
     }
 }
 
 /// The report for people.
 #[must_use]
 pub fn render_text(report: &RulesCheckReport) -> String {
-    let mut text = String::new();
+    let mut text = rules_effective::render_text(&report.effective);
     // Writing to a string cannot fail: the results are dropped by name.
     for finding in &report.diagnostics {
         let _ignored = writeln!(text, "{finding}\n");
@@ -101,9 +136,6 @@ pub fn render_text(report: &RulesCheckReport) -> String {
     for test in report.tests.iter().filter(|test| !test.passed) {
         let _ignored =
             writeln!(text, "test failed: {}\n  --> {}:{}\n  {}\n", test.test, test.file, test.line, failure(test));
-    }
-    for rule in &report.expired {
-        let _ignored = writeln!(text, "note: this rule no longer matches: {rule}");
     }
     for rule in &report.untested {
         let _ignored = writeln!(text, "note: this rule has no tests: {rule}");
@@ -129,7 +161,6 @@ pub fn render_text(report: &RulesCheckReport) -> String {
 }
 
 fn failure(test: &TestResult) -> String {
-    use crate::rules::Expectation;
     match (&test.problem, test.expect) {
         (Some(problem), _) => problem.clone(),
         (None, Expectation::Scan) => "expected a scan, and the rule does not match".to_owned(),

@@ -1,13 +1,24 @@
 //! `rules explain`: which selection held for an alert, what each field said, and what follows.
 
+mod guards;
+mod ranking;
+
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::ConfigArgs;
 use crate::alert::{Alert, Device};
 use crate::rules::{Explanation, RuleSet};
+
+pub use guards::{Guard, Surroundings, Verdict};
+pub use ranking::{Contribution, rank};
 
 /// Arguments of `rules explain`.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,15 +32,34 @@ pub struct RulesExplainArgs {
     /// Only rules that match, not why the others do not.
     #[arg(long)]
     pub only_matches: bool,
+    /// Also tell which guard of this configuration would stop the scan: mode, age, protections and so on.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Also read the ledger of the configuration, for what it remembers of the device: rest, open scan, orders.
+    #[arg(long)]
+    pub ledger: bool,
 }
 
 /// One explanation per (alert, device).
 #[derive(Debug, Clone, Serialize)]
 pub struct RulesExplainReport {
     /// In the order of the alerts and their devices.
-    pub explanations: Vec<Explanation>,
+    pub explanations: Vec<Explained>,
     /// Ids of alerts that name no device: whatever the rules say, nothing is scanned for them.
     pub without_device: Vec<String>,
+}
+
+/// Why, and what then.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explained {
+    /// What each rule saw, and what follows.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// Every rule that matches, and what it gives to the response.
+    pub ranking: Vec<Contribution>,
+    /// What stands before the scan, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Guard>,
 }
 
 /// Explains what the rules say about some alerts. An alert without a device is explained against an unknown one.
@@ -46,11 +76,29 @@ pub fn run(rules: &RuleSet, alerts: &[Alert], only_matches: bool, now: Timestamp
         };
         for device in devices {
             let mut explanation = rules.explain(alert, device, now);
+            let ranking = rank(&explanation);
             explanation.rules.retain(|rule| rule.matched || !only_matches);
-            report.explanations.push(explanation);
+            report.explanations.push(Explained { explanation, ranking, guards: Vec::new() });
         }
     }
     report
+}
+
+/// Adds what each guard would do. `alerts` are those of the report, in the same order.
+pub fn add_guards(
+    report: &mut RulesExplainReport,
+    rules: &Arc<RuleSet>,
+    alerts: &[Alert],
+    surroundings: &Surroundings<'_>,
+    now: Timestamp,
+) {
+    let observations = alerts.iter().flat_map(|alert| {
+        let none = alert.devices.is_empty().then_some((alert, None));
+        alert.devices.iter().map(move |device| (alert, Some(device))).chain(none)
+    });
+    for (explained, (alert, device)) in report.explanations.iter_mut().zip(observations) {
+        explained.guards = surroundings.guards(rules, alert, device, now);
+    }
 }
 
 /// The report for people.
@@ -60,7 +108,27 @@ pub fn render_text(report: &RulesExplainReport) -> String {
     for (number, explanation) in report.explanations.iter().enumerate() {
         let separator = if number == 0 { "" } else { "\n" };
         // Writing to a string cannot fail.
-        let _ignored = write!(text, "{separator}{explanation}");
+        let _ignored = write!(text, "{separator}{}", explanation.explanation);
+        if explanation.ranking.len() > 1 {
+            text.push_str("\nwhat each rule gives to the response:\n");
+        }
+        for (place, rule) in (1..).zip(explanation.ranking.iter().filter(|_| explanation.ranking.len() > 1)) {
+            let gives = rule.outweighed.map_or_else(|| rule.gives.join(", "), |why| format!("nothing: {why}"));
+            let mode = rule.mode.as_str();
+            let _ignored = writeln!(text, "  {place}. \"{}\", {mode}, priority {}: {gives}", rule.title, rule.priority);
+        }
+        if !explanation.guards.is_empty() {
+            text.push_str("\nguards:\n");
+        }
+        for guard in &explanation.guards {
+            let verdict = match guard.verdict {
+                Verdict::Passes => "passes",
+                Verdict::Stops => "STOPS",
+                Verdict::Unknown => "open",
+            };
+            let detail: String = guard.detail.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let _ignored = writeln!(text, "  {verdict:<7} {:<12} {detail}", guard.guard);
+        }
     }
     for id in &report.without_device {
         let _ignored = writeln!(text, "\nnote: alert {id} names no device: in production it is skipped (no_device)");

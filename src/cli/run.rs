@@ -35,7 +35,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
 async fn work(config: Config, rules: RuleSet) -> Result<(), CliError> {
     say_what_runs(&config, &rules);
     let shutdown = CancellationToken::new();
-    let worker = Worker::new(config, rules).map_err(failed)?;
+    let worker = Worker::new(config, rules).map_err(failed)?.watching_rules();
     let listener = worker.listen().await.map_err(failed)?;
     let mut terminated = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -82,7 +82,7 @@ fn say_what_runs(config: &Config, rules: &RuleSet) {
             "In shadow: every decision is made and recorded, and no scan is started. Set `mode: live` to start scans."
         );
     }
-    for warning in rules.warnings() {
+    for warning in rules.warnings_at(jiff::Timestamp::now()) {
         tracing::warn!(%warning, "A rule has a weakness.");
     }
 }

@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 
 use crate::alert::AlertContract;
 use crate::event::{EventBody, ScanEvent};
+use crate::rules::rule_schema;
 
 /// Every schema with the name of its file in `schemas/`.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Schema)> {
-    vec![("alert.schema.json", alert()), ("scan-event.schema.json", scan_event())]
+    vec![("alert.schema.json", alert()), ("rule.schema.json", rule()), ("scan-event.schema.json", scan_event())]
 }
 
 /// Our own alert: what the alerts topic takes. Open at the top, closed inside.
@@ -32,6 +33,14 @@ pub fn scan_event() -> Schema {
     schema
 }
 
+/// A rule file: rule, filter, correlation, or the defaults of a folder.
+#[must_use]
+pub fn rule() -> Schema {
+    let mut schema = Schema::try_from(rule_schema()).unwrap_or_default();
+    schema.insert("$id".to_owned(), id("rule.schema.json").into());
+    schema
+}
+
 /// The text of the file: indented, with a line end.
 #[must_use]
 pub fn text(schema: &Schema) -> String {
@@ -42,9 +51,12 @@ pub fn text(schema: &Schema) -> String {
 fn generate<T: JsonSchema>(file: &str) -> Schema {
     let settings = SchemaSettings::draft07().with_transform(OneLine);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    let id = format!("{}/raw/main/schemas/{file}", env!("CARGO_PKG_REPOSITORY"));
-    schema.insert("$id".to_owned(), id.into());
+    schema.insert("$id".to_owned(), id(file).into());
     schema
+}
+
+fn id(file: &str) -> String {
+    format!("{}/raw/main/schemas/{file}", env!("CARGO_PKG_REPOSITORY"))
 }
 
 /// Joins the lines of the descriptions, which end where the source code's do.

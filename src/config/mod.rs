@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,11 +68,16 @@ pub struct Config {
 pub struct RulesSettings {
     /// Directory that is read for rule documents (`*.yml`, `*.yaml`), sub-directories included. Default: `rules`.
     pub directory: PathBuf,
+    /// How often the directory is looked at; rules that changed take over without a restart, unless they have an error. `0s`
+    /// turns that off; SIGHUP has them read at once in any case. Default: `10s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub reload_interval: Duration,
 }
 
 impl Default for RulesSettings {
     fn default() -> Self {
-        Self { directory: PathBuf::from("rules") }
+        Self { directory: PathBuf::from("rules"), reload_interval: Duration::from_secs(10) }
     }
 }
 

@@ -22,6 +22,15 @@ pub(super) enum Condition {
 }
 
 impl Condition {
+    /// Whether there is a `not` anywhere in it.
+    pub(super) fn negates(&self) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::negates),
+            Self::Not(_) => true,
+            Self::Selection(_) | Self::AtLeast(..) => false,
+        }
+    }
+
     /// What the condition says, given what each selection says. Selections are asked only as far as needed.
     pub(super) fn holds(&self, selection: &mut impl FnMut(usize) -> bool) -> bool {
         match self {

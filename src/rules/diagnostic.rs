@@ -4,105 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use super::codes::DiagnosticCode;
 use super::source::SourceFile;
 
 /// At most this many findings are kept for one rule set; the rest is counted in a last one.
 pub(super) const MAX_DIAGNOSTICS: usize = 500;
 /// Longest part of a source line that is shown, in characters.
 const MAX_SHOWN_LINE: usize = 160;
-
-/// The kinds of findings: a closed list, stable across versions, for CI and editors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DiagnosticCode {
-    /// A file or folder could not be read, or is not UTF-8.
-    UnreadableFile,
-    /// A file is larger than the limit.
-    FileTooLarge,
-    /// More rules than the limit.
-    TooManyRules,
-    /// The folder holds no rule files.
-    NoRules,
-    /// Not YAML.
-    InvalidYaml,
-    /// A map has the same key twice.
-    DuplicateKey,
-    /// A key that means nothing here.
-    UnknownKey,
-    /// A key that must be there.
-    MissingKey,
-    /// A value of the wrong kind or out of range.
-    InvalidValue,
-    /// Known to Sigma or to the design, but not supported.
-    NotSupported,
-    /// The Sigma parser refuses the document.
-    NotSigma,
-    /// Two rules with the same id (or, without an id, the same title).
-    DuplicateId,
-    /// The id is not a UUID, as Sigma wants it (a warning).
-    IdNotUuid,
-    /// No `logsource`, which Sigma wants (a warning).
-    MissingLogsource,
-    /// A field that alerts do not have.
-    UnknownField,
-    /// A modifier that does not exist.
-    UnknownModifier,
-    /// Modifiers that contradict each other or the field.
-    InvalidModifiers,
-    /// A regular expression that does not compile or is too large.
-    InvalidRegex,
-    /// Not a network in CIDR notation.
-    InvalidCidr,
-    /// A detection without a selection, or a selection without a test.
-    EmptyDetection,
-    /// The condition cannot be parsed, or is too deep.
-    InvalidCondition,
-    /// The condition names a selection that does not exist.
-    UndefinedSelection,
-    /// A selection that no condition uses (a warning).
-    UnusedSelection,
-    /// A comment template that cannot be parsed or rendered.
-    InvalidTemplate,
-    /// `\\*` in what looks like a Windows path: a literal star, though a wildcard was probably meant (a warning).
-    EscapedWildcard,
-    /// More findings than are shown.
-    TooManyFindings,
-}
-
-impl DiagnosticCode {
-    /// The word used in output, for example `unknown_field`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UnreadableFile => "unreadable_file",
-            Self::FileTooLarge => "file_too_large",
-            Self::TooManyRules => "too_many_rules",
-            Self::NoRules => "no_rules",
-            Self::InvalidYaml => "invalid_yaml",
-            Self::DuplicateKey => "duplicate_key",
-            Self::UnknownKey => "unknown_key",
-            Self::MissingKey => "missing_key",
-            Self::InvalidValue => "invalid_value",
-            Self::NotSupported => "not_supported",
-            Self::NotSigma => "not_sigma",
-            Self::DuplicateId => "duplicate_id",
-            Self::IdNotUuid => "id_not_uuid",
-            Self::MissingLogsource => "missing_logsource",
-            Self::UnknownField => "unknown_field",
-            Self::UnknownModifier => "unknown_modifier",
-            Self::InvalidModifiers => "invalid_modifiers",
-            Self::InvalidRegex => "invalid_regex",
-            Self::InvalidCidr => "invalid_cidr",
-            Self::EmptyDetection => "empty_detection",
-            Self::InvalidCondition => "invalid_condition",
-            Self::UndefinedSelection => "undefined_selection",
-            Self::UnusedSelection => "unused_selection",
-            Self::InvalidTemplate => "invalid_template",
-            Self::EscapedWildcard => "escaped_wildcard",
-            Self::TooManyFindings => "too_many_findings",
-        }
-    }
-}
 
 /// Whether a finding refuses the rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -127,10 +35,14 @@ pub struct Diagnostic {
     pub line: u32,
     /// Column in characters, counted from 1; 0 where the finding concerns the whole file.
     pub column: u32,
-    /// Characters concerned on that line, at least 1.
+    /// Line on which the finding ends; 0 where it concerns the whole file.
+    pub end_line: u32,
+    /// Column after the last character concerned, counted from 1; 0 where the finding concerns the whole file.
+    pub end_column: u32,
+    /// Characters concerned on the first line, at least 1.
     pub length: u32,
-    /// The source line, shortened where it is very long.
-    pub source_line: String,
+    /// The first line of the source concerned, shortened where it is very long.
+    pub snippet: String,
     /// What is wrong.
     pub message: String,
     /// How to mend it.
@@ -146,8 +58,10 @@ impl Diagnostic {
             file: file.to_owned(),
             line: 0,
             column: 0,
+            end_line: 0,
+            end_column: 0,
             length: 1,
-            source_line: String::new(),
+            snippet: String::new(),
             message,
             help: None,
         }
@@ -184,7 +98,7 @@ impl fmt::Display for Diagnostic {
             let carets = "^".repeat(self.length.max(1) as usize);
             writeln!(f, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
             writeln!(f, "{gutter} |")?;
-            writeln!(f, "{number} | {}", self.source_line)?;
+            writeln!(f, "{number} | {}", self.snippet)?;
             write!(f, "{gutter} | {indent}{carets}")?;
         }
         match &self.help {
@@ -238,11 +152,15 @@ pub(super) struct Span {
 pub(super) struct Report<'s> {
     pub(super) source: &'s SourceFile,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Takes what is said about findings beyond the limit.
+    beyond: Diagnostic,
+    errors: usize,
 }
 
 impl<'s> Report<'s> {
     pub(super) fn new(source: &'s SourceFile) -> Self {
-        Self { source, diagnostics: Vec::new() }
+        let beyond = Diagnostic::whole_file(DiagnosticCode::TooManyFindings, &source.shown, String::new());
+        Self { source, diagnostics: Vec::new(), beyond, errors: 0 }
     }
 
     pub(super) fn error(&mut self, code: DiagnosticCode, span: Span, message: impl Into<String>) -> &mut Diagnostic {
@@ -253,29 +171,38 @@ impl<'s> Report<'s> {
         self.add(code, DiagnosticLevel::Warning, span, message.into())
     }
 
-    pub(super) fn error_count(&self) -> usize {
-        self.diagnostics.iter().filter(|finding| finding.level == DiagnosticLevel::Error).count()
+    /// Errors so far, those that are not kept included.
+    pub(super) const fn error_count(&self) -> usize {
+        self.errors
     }
 
     /// The line, counted from 1, on which a span starts.
     pub(super) fn line_of(&self, span: Span) -> u32 {
-        locate(&self.source.text, span).line
+        u32::try_from(self.source.line_at(span.start).0 + 1).unwrap_or(u32::MAX)
     }
 
     fn add(&mut self, code: DiagnosticCode, level: DiagnosticLevel, span: Span, message: String) -> &mut Diagnostic {
-        let place = locate(&self.source.text, span);
-        // Keeps memory bounded on a hostile file: the last finding is overwritten once far more than are shown exist.
+        self.errors += usize::from(level == DiagnosticLevel::Error);
+        // Keeps memory and time bounded on a hostile file: once more than are shown exist, only an error is worth a place
+        // that a warning has, so that warnings never hide that the file is refused.
         if self.diagnostics.len() > MAX_DIAGNOSTICS {
+            let last_is_error = self.diagnostics.last().is_some_and(|last| last.level == DiagnosticLevel::Error);
+            if level == DiagnosticLevel::Warning || last_is_error {
+                return &mut self.beyond;
+            }
             self.diagnostics.pop();
         }
+        let place = locate(self.source, span);
         self.diagnostics.push(Diagnostic {
             code,
             level,
             file: self.source.shown.clone(),
             line: place.line,
             column: place.column,
+            end_line: place.end_line,
+            end_column: place.end_column,
             length: place.length,
-            source_line: place.source_line,
+            snippet: place.snippet,
             message,
             help: None,
         });
@@ -287,18 +214,19 @@ impl<'s> Report<'s> {
 struct Place {
     line: u32,
     column: u32,
+    end_line: u32,
+    end_column: u32,
     length: u32,
-    source_line: String,
+    snippet: String,
 }
 
-fn locate(text: &str, span: Span) -> Place {
+fn locate(source: &SourceFile, span: Span) -> Place {
+    let text = source.text.as_str();
     let mut start = span.start.min(text.len());
     while !text.is_char_boundary(start) {
         start -= 1;
     }
-    let before = text.get(..start).unwrap_or_default();
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.matches('\n').count() + 1;
+    let (line, line_start) = source.line_at(start);
     let full_line = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
     let column = text.get(line_start..start).unwrap_or_default().chars().count();
     let on_this_line = span.end.min(line_start + full_line.len());
@@ -308,12 +236,18 @@ fn locate(text: &str, span: Span) -> Place {
         .map(|character| if character.is_control() { ' ' } else { character })
         .take(MAX_SHOWN_LINE)
         .collect();
+    // The end of a block is where the next line begins: what is concerned ends with its last visible character.
+    let end = start + text.get(start..span.end.clamp(start, text.len())).map_or(0, |part| part.trim_end().len());
+    let (end_line, end_line_start) = source.line_at(end);
+    let end_column = text.get(end_line_start..end).unwrap_or_default().chars().count();
     let visible = shown.chars().count().saturating_sub(column).max(1);
     Place {
-        line: u32::try_from(line).unwrap_or(u32::MAX),
+        line: u32::try_from(line + 1).unwrap_or(u32::MAX),
         column: u32::try_from(column + 1).unwrap_or(u32::MAX),
+        end_line: u32::try_from(end_line + 1).unwrap_or(u32::MAX),
+        end_column: u32::try_from((end_column + 1).max(if end == start { column + 2 } else { 1 })).unwrap_or(u32::MAX),
         length: u32::try_from(length.min(visible)).unwrap_or(1),
-        source_line: shown,
+        snippet: shown,
     }
 }
 

@@ -1,14 +1,18 @@
 //! One document of a rule file: a Sigma rule, checked and compiled.
 
-use std::str::FromStr as _;
-
 use jiff::Timestamp;
 use rsigma_parser::Level;
 
 use super::condition::{self, Condition};
-use super::detection;
+use super::correlation::{self, Correlation};
+use super::defaults::{self, Defaults};
+use super::detection::{self, Setting};
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
-use super::field::{Facts, Field, FieldTable};
+use super::facts::Facts;
+use super::field::{Field, FieldTable};
+use super::filter::{self, Filter};
+use super::header::{self, Logsource};
+use super::layer;
 use super::read;
 use super::response::{self, Response};
 use super::rule_test::{self, RuleTest};
@@ -16,52 +20,17 @@ use super::selection::{Selection, Silent};
 use super::template::RuleFacts;
 use super::yaml::{Key, Node};
 
-const KNOWN: &[&str] = &[
-    "title",
-    "id",
-    "related",
-    "name",
-    "taxonomy",
-    "status",
-    "description",
-    "license",
-    "author",
-    "references",
-    "date",
-    "modified",
-    "logsource",
-    "detection",
-    "fields",
-    "falsepositives",
-    "level",
-    "tags",
-    "scope",
-    "response",
-    "tests",
-];
-const NOT_YET: &[&str] = &["active", "merge_window", "silence", "silences", "escalate", "window"];
-const LEVELS: [(&str, Level); 5] = [
-    ("informational", Level::Informational),
-    ("low", Level::Low),
-    ("medium", Level::Medium),
-    ("high", Level::High),
-    ("critical", Level::Critical),
-];
-const STATUSES: [(&str, &str); 5] = [
-    ("stable", "stable"),
-    ("test", "test"),
-    ("experimental", "experimental"),
-    ("deprecated", "deprecated"),
-    ("unsupported", "unsupported"),
-];
-/// Longest id or title, in characters: both are shown in metrics and events.
-const MAX_NAME: usize = 256;
+/// Keys of rules beside those of every document.
+pub(super) const OWN_KEYS: &[&str] = &["logsource", "detection", "response", "tests"];
+const NOT_YET: &[&str] = &["silence", "silences", "window"];
 
 /// A compiled rule.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     /// The `id`, or the title where there is none.
     pub(super) id: String,
+    /// Sigma's `name`: another way to refer to the rule.
+    pub(super) name: Option<String>,
     pub(super) title: String,
     pub(super) level: Option<Level>,
     pub(super) status: Option<&'static str>,
@@ -70,17 +39,41 @@ pub(super) struct Rule {
     pub(super) line: u32,
     /// Where the id stands, for findings about the set.
     pub(super) id_span: Span,
+    pub(super) logsource: Logsource,
     pub(super) selections: Vec<Selection>,
     pub(super) condition: Condition,
     pub(super) condition_text: String,
     pub(super) response: Option<Response>,
     pub(super) tests: Vec<RuleTest>,
+    /// Set where this is a correlation: it counts what other rules match, and holds for no alert by itself.
+    pub(super) correlation: Option<Correlation>,
+    /// The correlations that count this rule's matches, by index.
+    pub(super) counted_by: Vec<usize>,
+}
+
+/// What a document of a rule file turned out to be.
+#[derive(Debug)]
+pub(super) enum Document {
+    /// A rule, or a correlation.
+    Rule(Box<Rule>),
+    /// An exception to rules.
+    Filter(Box<Filter>),
 }
 
 impl Rule {
     /// Whether the condition holds, whatever the rule's response and expiry.
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
         self.condition.holds(&mut |index| self.selections[index].holds(facts, &mut Silent))
+    }
+
+    /// Gives the response what it leaves to the defaults. A correlation counts by itself and takes no escalation.
+    pub(super) fn inherit(&mut self, defaults: &mut Defaults, report: &mut Report<'_>) {
+        let Some(response) = &mut self.response else { return };
+        response.inherit(self.level, defaults, report);
+        if self.correlation.is_some() {
+            response.escalate = None;
+            response.origins.remove("escalate");
+        }
     }
 
     /// The response, where the rule may still answer.
@@ -99,64 +92,81 @@ impl Rule {
 }
 
 /// Reads one document; `None` where its errors leave nothing to work with.
-pub(super) fn read(node: &Node, table: &mut FieldTable, report: &mut Report<'_>) -> Option<Rule> {
-    for kind in ["correlation", "filter", "action"] {
-        if let Some((key, _)) = node.as_map().and_then(|entries| entries.iter().find(|(key, _)| key.text == kind)) {
-            report.error(Code::NotSupported, key.span, format!("Sigma `{kind}` documents are not supported yet"));
-            return None;
-        }
+pub(super) fn read(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'_>) -> Option<Document> {
+    let kind = |name: &str| node.as_map()?.iter().find(|(key, _)| key.text == name);
+    if let Some((key, _)) = kind("action") {
+        let message = "collections (`action: global`, `repeat`, `reset`) are not supported: a rule stands for itself";
+        report.error(Code::NotSupported, key.span, message).help("write what the rules share into each of them");
+        return None;
     }
-    let entries = read::entries(node, "a rule", KNOWN, NOT_YET, report);
-    node.as_map()?;
-    hint_at_response(report);
-    let find = |name: &str| entries.iter().find(|(key, _)| key.text == name);
-    let title = match find("title") {
-        Some((_, value)) => short_text(value, "title", report),
-        None => {
-            report.error(Code::MissingKey, first_line(node), "a rule needs a `title`");
+    match (kind("correlation"), kind("filter")) {
+        (Some(_), Some((key, _))) => {
+            report.error(Code::InvalidValue, key.span, "a document is a filter or a correlation, not both");
             None
         }
-    };
-    let id = find("id").and_then(|(_, value)| Some((short_text(value, "id", report)?, value.span)));
-    if let Some((id, span)) = &id
-        && uuid::Uuid::from_str(id).is_err()
-    {
-        report.warning(Code::IdNotUuid, *span, "Sigma wants a rule's id to be a UUID");
+        (Some(_), None) => correlation::read(node, setting, report).map(|rule| Document::Rule(Box::new(rule))),
+        (None, Some(_)) => filter::read(node, setting, report).map(|filter| Document::Filter(Box::new(filter))),
+        (None, None) => read_rule(node, setting, report).map(|rule| Document::Rule(Box::new(rule))),
     }
+}
+
+/// Checks the keys of a document. A set of foreign rules may have more of them than we know.
+pub(super) fn check_keys<'n>(
+    node: &'n Node,
+    what: &str,
+    known: &[&str],
+    not_yet: &[&str],
+    setting: &Setting<'_>,
+    report: &mut Report<'_>,
+) -> &'n [(Key, Node)] {
+    match node.as_map() {
+        Some(entries) if setting.any_field => entries,
+        _ => read::entries(node, what, known, not_yet, report),
+    }
+}
+
+fn read_rule(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'_>) -> Option<Rule> {
+    let known: Vec<&str> = header::KNOWN.iter().chain(OWN_KEYS).copied().collect();
+    let entries = check_keys(node, "a rule", &known, NOT_YET, setting, report);
+    node.as_map()?;
+    hint_at_response("a rule", report);
+    let header = header::read(node, "a rule", report);
+    let find = |name: &str| entries.iter().find(|(key, _)| key.text == name);
     if find("logsource").is_none() {
-        let finding =
-            report.warning(Code::MissingLogsource, first_line(node), "Sigma wants a rule to have a `logsource`");
+        let finding = report.warning(Code::MissingLogsource, node.span, "Sigma wants a rule to have a `logsource`");
         finding.help("logsource: { category: alert }");
     }
-    let level = find("level").and_then(|(_, value)| read::word(value, "level", &LEVELS, report));
-    let status = find("status").and_then(|(_, value)| read::word(value, "status", &STATUSES, report));
-    let description = find("description").and_then(|(_, value)| value.as_text()).map(str::to_owned);
+    let logsource = find("logsource").map(|(_, value)| Logsource::read(value, report)).unwrap_or_default();
     let detection = match find("detection") {
-        Some((key, value)) => read_detection(key, value, table, report),
+        Some((key, value)) => read_detection(key, value, &[], setting, report),
         None => {
-            report.error(Code::MissingKey, first_line(node), "a rule needs a `detection`");
+            report.error(Code::MissingKey, node.span, "a rule needs a `detection`");
             None
         }
     };
+    let level = header.as_ref().and_then(|header| header.level);
     let response = find("response").map(|(key, value)| response::read(key, value, level, report));
-    let free_keys = detection.as_ref().is_some_and(|(selections, ..)| asks_for_raw(selections, table));
+    let free_keys = detection.as_ref().is_some_and(|(selections, ..)| asks_for_raw(selections, &setting.table));
     let tests = find("tests").map(|(_, value)| rule_test::read_all(value, free_keys, report)).unwrap_or_default();
-    let (title, (selections, condition, condition_text)) = (title?, detection?);
-    let (id, id_span) = id.unwrap_or_else(|| (title.clone(), first_line(node)));
+    let (header, (selections, condition, condition_text)) = (header?, detection?);
     Some(Rule {
-        id,
-        title,
-        level,
-        status,
-        description,
-        file: report.source.shown.clone(),
-        line: report.line_of(node.span),
-        id_span,
+        id: header.id,
+        name: header.name,
+        title: header.title,
+        level: header.level,
+        status: header.status,
+        description: header.description,
+        file: header.file,
+        line: header.line,
+        id_span: header.id_span,
+        logsource,
         selections,
         condition,
         condition_text,
         response: response.flatten(),
         tests,
+        correlation: None,
+        counted_by: Vec::new(),
     })
 }
 
@@ -165,57 +175,49 @@ fn asks_for_raw(selections: &[Selection], table: &FieldTable) -> bool {
     tests.any(|test| matches!(table.fields[test.slot], Field::Raw(_)))
 }
 
-/// A response key that landed one level too high deserves a better hint than the nearest top-level key.
-fn hint_at_response(report: &mut Report<'_>) {
-    for finding in &mut report.diagnostics {
-        let below = ["scan", "comment", "priority", "cooldown", "max_alert_age", "limit", "mode", "expires"];
-        if finding.code == Code::UnknownKey
-            && below.iter().any(|key| finding.message == format!("a rule has no key `{key}`"))
-        {
+/// A key that landed in the wrong place deserves a better hint than the nearest key of a rule.
+pub(super) fn hint_at_response(what: &str, report: &mut Report<'_>) {
+    for finding in report.diagnostics.iter_mut().filter(|finding| finding.code == Code::UnknownKey) {
+        let is = |keys: &[&str]| keys.iter().any(|key| finding.message == format!("{what} has no key `{key}`"));
+        if is(&layer::KEYS) || is(&["scan", "expires"]) {
             finding.help("it belongs below `response`");
+        } else if is(&["by_level", "time_intervals", "defaults"]) {
+            finding.help(format!(
+                "defaults and time intervals live in {}, at the top of the rules folder",
+                defaults::FILE
+            ));
         }
     }
 }
 
-fn first_line(node: &Node) -> Span {
-    Span { start: node.span.start, end: node.span.end }
-}
-
-fn short_text(node: &Node, what: &str, report: &mut Report<'_>) -> Option<String> {
-    let text = read::text(node, what, report)?;
-    if text.chars().count() > MAX_NAME {
-        report.error(Code::InvalidValue, node.span, format!("{what} is longer than {MAX_NAME} characters"));
-        return None;
-    }
-    Some(text.trim().to_owned())
-}
-
-fn read_detection(
+/// Reads the selections and the condition; `beside` are keys of the same map that are neither.
+pub(super) fn read_detection(
     key: &Key,
     node: &Node,
-    table: &mut FieldTable,
+    beside: &[&str],
+    setting: &mut Setting<'_>,
     report: &mut Report<'_>,
 ) -> Option<(Vec<Selection>, Condition, String)> {
     let Some(entries) = node.as_map() else {
-        report.error(Code::InvalidValue, node.span, format!("detection must be a map, not {}", node.describe()));
+        report.error(Code::InvalidValue, node.span, format!("{} must be a map, not {}", key.text, node.describe()));
         return None;
     };
     if let Some((key, _)) = entries.iter().find(|(key, _)| key.text == "timeframe") {
         report.error(Code::NotSupported, key.span, "`timeframe` is not supported: a rule looks at one alert");
     }
-    let named: Vec<&(Key, Node)> =
-        entries.iter().filter(|(key, _)| !matches!(key.text.as_str(), "condition" | "timeframe")).collect();
+    let is_selection = |name: &str| !matches!(name, "condition" | "timeframe") && !beside.contains(&name);
+    let named: Vec<&(Key, Node)> = entries.iter().filter(|(key, _)| is_selection(&key.text)).collect();
     if named.is_empty() {
-        report.error(Code::EmptyDetection, key.span, "the detection has no selection");
+        report.error(Code::EmptyDetection, key.span, format!("the {} has no selection", key.text));
     }
     let errors = report.error_count();
     let selections: Vec<Selection> =
-        named.iter().map(|(key, value)| detection::compile(key, value, table, report)).collect();
+        named.iter().map(|(key, value)| detection::compile(key, value, setting, report)).collect();
     let names: Vec<&str> = named.iter().map(|(key, _)| key.text.as_str()).collect();
     let mut used = vec![false; names.len()];
     let Some(condition_node) = node.get("condition") else {
         report
-            .error(Code::MissingKey, key.span, "the detection has no `condition`")
+            .error(Code::MissingKey, key.span, format!("the {} has no `condition`", key.text))
             .help(format!("for example `condition: {}`", names.first().unwrap_or(&"selection")));
         return None;
     };

@@ -5,8 +5,11 @@ use serde::Serialize;
 
 use super::decision::{Decision, RuleMatch};
 use super::document::Rule;
-use super::field::Facts;
+use super::engine::Scratch;
+use super::facts::Facts;
+use super::filter::FilteredMatch;
 use super::response::Response;
+use super::rule_info::RuleInfo;
 use super::rule_set::RuleSet;
 use super::rule_test::Expectation;
 use crate::alert::{Alert, Device};
@@ -18,6 +21,9 @@ pub struct Evaluation {
     pub decision: Decision,
     /// Every rule that matched, in the order of ids. Building blocks and expired rules never match.
     pub matches: Vec<RuleMatch>,
+    /// Every match that a filter took back, in the order of ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filtered: Vec<FilteredMatch>,
 }
 
 /// How one test of a rule went.
@@ -41,15 +47,24 @@ pub struct TestResult {
 
 impl RuleSet {
     /// Decides about one alert and one of its devices. Pure: the same arguments always give the same answer; `now` only
-    /// tells which rules have expired.
+    /// tells which rules have expired and which are active.
     #[must_use]
     pub fn evaluate(&self, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
-        let facts = Facts::gather(&self.fields, alert, device);
-        let matched: Vec<(&Rule, &Response)> = self
-            .rules
+        let mut scratch = self.spare_scratch();
+        let evaluation = self.evaluate_with(&mut scratch, alert, device, now);
+        self.keep_scratch(scratch);
+        evaluation
+    }
+
+    /// The same as [`Self::evaluate`], in buffers of the caller's.
+    #[must_use]
+    pub fn evaluate_with(&self, scratch: &mut Scratch, alert: &Alert, device: &Device, now: Timestamp) -> Evaluation {
+        let filtered = self.match_indexed(scratch, alert, device, now);
+        let holding = scratch.matched.as_slice();
+        let matched: Vec<(&Rule, &Response)> = holding
             .iter()
+            .filter_map(|index| self.rules.get(*index as usize))
             .filter_map(|rule| Some((rule, rule.response_at(now)?)))
-            .filter(|(rule, _)| rule.holds(&facts))
             .collect();
         let matches = matched
             .iter()
@@ -59,7 +74,73 @@ impl RuleSet {
                 mode: response.mode,
             })
             .collect();
-        Evaluation { decision: self.merge(&matched, alert, device), matches }
+        let counted = self.counted(holding, &Facts::of(&scratch.facts), now);
+        let decision = match self.decide(matched, counted, alert, device, now) {
+            Decision::NoRule if !filtered.is_empty() => Decision::Filtered,
+            decision => decision,
+        };
+        Evaluation { decision, matches, filtered }
+    }
+
+    /// Whether a match of this rule has any consequence: it answers itself, or a correlation counts it.
+    pub(super) fn matters(&self, rule: &Rule, now: Timestamp) -> bool {
+        match &rule.response {
+            Some(response) => !response.is_expired(now),
+            None => rule.counted_by.iter().any(|index| self.rules[*index].response_at(now).is_some()),
+        }
+    }
+
+    /// Which rules match, in the order of ids, without deciding what follows.
+    pub fn matching<'s>(
+        &'s self,
+        scratch: &'s mut Scratch,
+        alert: &Alert,
+        device: &Device,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'s RuleInfo> {
+        let _taken_back = self.match_indexed(scratch, alert, device, now);
+        scratch.matched.iter().filter_map(move |index| self.answering(*index, now))
+    }
+
+    /// The same as [`Self::matching`], found by testing every rule: slow, and what the index must agree with.
+    pub fn matching_linear(&self, alert: &Alert, device: &Device, now: Timestamp) -> impl Iterator<Item = &RuleInfo> {
+        let facts = Facts::gather(&self.fields, alert, device);
+        let each = (0_u32..).zip(&self.rules);
+        let mut holding: Vec<u32> =
+            each.filter(|(_, rule)| self.matters(rule, now) && rule.holds(&facts)).map(|(index, _)| index).collect();
+        let _taken_back = self.take_back(&mut holding, &facts, now);
+        holding.into_iter().filter_map(move |index| self.answering(index, now))
+    }
+
+    /// What is known of a rule that may still answer by itself.
+    fn answering(&self, index: u32, now: Timestamp) -> Option<&RuleInfo> {
+        self.rules.get(index as usize)?.response_at(now)?;
+        self.rules().get(index as usize)
+    }
+
+    /// Leaves in the scratch the rules that hold, those that are only counted included, and says which matches filters took
+    /// back. Where any rule holds all fields have been read: filters and counts look at fields of their own.
+    fn match_indexed(
+        &self,
+        scratch: &mut Scratch,
+        alert: &Alert,
+        device: &Device,
+        now: Timestamp,
+    ) -> Vec<FilteredMatch> {
+        scratch.begin(self.fields.len());
+        self.index.find(&self.fields, alert, device, scratch);
+        let rule = |index: u32| &self.rules[index as usize];
+        scratch.keep_matching(
+            |facts| facts.read_all(&self.fields, alert, device),
+            |index| self.matters(rule(index), now),
+            |index, facts| rule(index).holds(facts),
+        );
+        let Scratch { facts, matched, .. } = scratch;
+        if matched.is_empty() {
+            return Vec::new();
+        }
+        facts.read_all(&self.fields, alert, device);
+        self.take_back(matched, &Facts::of(facts), now)
     }
 
     /// Runs the tests that rules carry, in the order of rules. A test looks at its own rule alone, whatever the rule's

@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::document::Rule;
 use super::evaluate::Evaluation;
-use super::field::{Facts, Slot};
+use super::facts::{Facts, Slot};
+use super::filter::Filter;
 use super::pattern::Pattern;
-use super::rule_set::{ResponseInfo, RuleSet};
-use super::selection::{FieldTest, Witness};
+use super::rule_info::ResponseInfo;
+use super::rule_set::RuleSet;
+use super::selection::{FieldTest, Selection, Witness};
+use super::threshold::CountInfo;
 use crate::alert::{Alert, Device};
 
 /// Everything there is to say about one alert and one device.
@@ -25,6 +27,31 @@ pub struct Explanation {
     pub evaluation: Evaluation,
     /// Every rule, in the order of ids.
     pub rules: Vec<RuleExplanation>,
+    /// Every filter, in the order of ids.
+    pub filters: Vec<FilterExplanation>,
+}
+
+/// What one filter saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FilterExplanation {
+    /// The filter's id.
+    pub filter_id: String,
+    /// The filter's title.
+    pub title: String,
+    /// The file it stands in.
+    pub file: String,
+    /// The line it starts on.
+    pub line: u32,
+    /// Set where the filter has expired: the last day on which it took matches back.
+    pub expired: Option<Date>,
+    /// The condition as written.
+    pub condition: String,
+    /// Whether the condition holds: then matches stay.
+    pub condition_held: bool,
+    /// Ids of the rules whose match it takes back from this alert.
+    pub took_back: Vec<String>,
+    /// Every selection of the filter.
+    pub selections: Vec<SelectionExplanation>,
 }
 
 /// What one rule saw.
@@ -38,8 +65,17 @@ pub struct RuleExplanation {
     pub file: String,
     /// The line it starts on.
     pub line: u32,
-    /// Whether it counts as a match: the condition holds, and the rule has a response that has not expired.
+    /// Whether it counts as a match: the condition holds, the rule has a response that has not expired, and no filter takes
+    /// the match back.
     pub matched: bool,
+    /// Ids of the filters that take the match back.
+    pub filtered_by: Vec<String>,
+    /// Set where this is a correlation: what it counts.
+    pub counts: Option<CountInfo>,
+    /// Whether this is a correlation that the alert adds to.
+    pub added_to: bool,
+    /// Whether the rule is outside of its active time: then it asks for nothing.
+    pub outside_active_time: bool,
     /// Set where the rule has expired: the last day on which it would have matched.
     pub expired: Option<Date>,
     /// The condition as written.
@@ -125,7 +161,7 @@ impl Witness for Notes {
         self.patterns.push(PatternExplanation { pattern: pattern.written.clone(), held });
     }
 
-    fn test(&mut self, test: &FieldTest, slot: &Slot<'_>, held: bool) {
+    fn test(&mut self, test: &FieldTest, slot: Slot<'_>, held: bool) {
         let saw = match slot {
             Slot::Missing => None,
             Slot::Present(values) => Some(values.iter().map(|value| value.text.to_string()).collect()),
@@ -151,16 +187,23 @@ impl RuleSet {
     #[must_use]
     pub fn explain(&self, alert: &Alert, device: &Device, now: Timestamp) -> Explanation {
         let facts = Facts::gather(&self.fields, alert, device);
+        let evaluation = self.evaluate(alert, device, now);
         let rules = self.rules.iter().zip(self.rules()).map(|(rule, info)| {
             let expired = rule.response.as_ref().filter(|response| response.is_expired(now));
-            let selections = explain_selections(rule, &facts);
+            let selections = explain_selections(&rule.selections, &facts);
             let condition_held = rule.condition.holds(&mut |index| selections[index].held);
+            let filtered = evaluation.filtered.iter().find(|filtered| filtered.rule_id == rule.id);
+            let filtered_by = filtered.map(|filtered| filtered.filter_ids.clone()).unwrap_or_default();
             RuleExplanation {
                 rule_id: rule.id.clone(),
                 title: rule.title.clone(),
                 file: rule.file.clone(),
                 line: rule.line,
-                matched: condition_held && rule.response_at(now).is_some(),
+                matched: condition_held && rule.response_at(now).is_some() && filtered_by.is_empty(),
+                filtered_by,
+                counts: info.counts.clone(),
+                added_to: rule.correlation.is_some() && evaluation.decision.counts_for(&rule.id),
+                outside_active_time: rule.response.as_ref().is_some_and(|response| !response.is_active(now)),
                 expired: expired.and_then(|response| response.expires).map(|(date, _)| date),
                 condition: rule.condition_text.clone(),
                 condition_held,
@@ -173,13 +216,46 @@ impl RuleSet {
             device: device.name.clone().or_else(|| device.id.clone()),
             ruleset: self.hash().to_owned(),
             rules: rules.collect(),
-            evaluation: self.evaluate(alert, device, now),
+            filters: self.filters.iter().map(|filter| explain_filter(filter, &facts, &evaluation, now)).collect(),
+            evaluation,
         }
     }
 }
 
-fn explain_selections(rule: &Rule, facts: &Facts<'_>) -> Vec<SelectionExplanation> {
-    rule.selections
+impl RuleSet {
+    /// What a rule alone saw of each device of its test's alert. Empty where the rule carries no such test.
+    #[must_use]
+    pub fn explain_test(&self, result: &super::TestResult, now: Timestamp) -> Vec<Explanation> {
+        let rule = self.rules.iter().find(|rule| rule.id == result.rule_id);
+        let test = rule.and_then(|rule| rule.tests.iter().find(|test| test.line == result.line));
+        let Some(test) = test else { return Vec::new() };
+        let explained = test.alert.devices.iter().map(|device| {
+            let mut explanation = self.explain(&test.alert, device, now);
+            explanation.rules.retain(|rule| rule.rule_id == result.rule_id);
+            explanation
+        });
+        explained.collect()
+    }
+}
+
+fn explain_filter(filter: &Filter, facts: &Facts<'_>, evaluation: &Evaluation, now: Timestamp) -> FilterExplanation {
+    let selections = explain_selections(&filter.selections, facts);
+    let taken = evaluation.filtered.iter().filter(|filtered| filtered.filter_ids.contains(&filter.id));
+    FilterExplanation {
+        filter_id: filter.id.clone(),
+        title: filter.title.clone(),
+        file: filter.file.clone(),
+        line: filter.line,
+        expired: filter.expires.filter(|_| filter.is_expired(now)).map(|(date, _)| date),
+        condition: filter.condition_text.clone(),
+        condition_held: filter.condition.holds(&mut |index| selections[index].held),
+        took_back: taken.map(|filtered| filtered.rule_id.clone()).collect(),
+        selections,
+    }
+}
+
+fn explain_selections(selections: &[Selection], facts: &Facts<'_>) -> Vec<SelectionExplanation> {
+    selections
         .iter()
         .map(|selection| {
             let mut notes = Notes::default();

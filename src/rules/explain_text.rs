@@ -3,8 +3,9 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::decision::{Decision, Mode};
-use super::explain::{Explanation, FieldExplanation, RuleExplanation, SelectionExplanation, Wants};
+use super::decision::{Decision, Mode, ResponseTerms};
+use super::explain::{Explanation, FieldExplanation, FilterExplanation, RuleExplanation, SelectionExplanation, Wants};
+use super::threshold::CountInfo;
 
 /// Longest value shown, in characters.
 const MAX_SHOWN: usize = 80;
@@ -22,6 +23,10 @@ impl fmt::Display for Explanation {
             writeln!(f)?;
             write_rule(f, rule)?;
         }
+        for filter in &self.filters {
+            writeln!(f)?;
+            write_filter(f, filter)?;
+        }
         Ok(())
     }
 }
@@ -30,7 +35,8 @@ fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Resul
     match decision {
         Decision::Scan(scan) => {
             let mode = if scan.mode == Mode::Live { "" } else { " (shadow: recorded, not sent)" };
-            writeln!(f, "decision: {} scan{mode}", scan.scan_type)?;
+            let wait = if scan.terms.awaits_threshold { ", once a count is reached" } else { "" };
+            writeln!(f, "decision: {} scan{wait}{mode}", scan.scan_type)?;
             writeln!(f, "  comment: {}", scan.comment)?;
             writeln!(
                 f,
@@ -43,6 +49,7 @@ fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Resul
                 let per = duration(Duration::from_secs(limit.per_seconds));
                 writeln!(f, "  at most {} devices per {per} by rule {}", limit.devices, limit.rule_id)?;
             }
+            write_terms(f, &scan.terms)?;
             writeln!(f, "  rules: {}", scan.rule_ids.join(", "))
         }
         Decision::NoRule => writeln!(f, "decision: no scan, because no rule matches"),
@@ -51,10 +58,38 @@ fn write_decision(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Resul
     }
 }
 
+fn write_terms(f: &mut fmt::Formatter<'_>, terms: &ResponseTerms) -> fmt::Result {
+    if let Some(names) = &terms.outside_active_time {
+        writeln!(f, "  not now: outside of the active time ({names}) of every rule that matches")?;
+    }
+    if let Some(growth) = terms.cooldown_growth {
+        let longest = duration(Duration::from_secs(growth.longest_seconds));
+        writeln!(f, "  the cooldown grows {} times for each scan soon after, up to {longest}", growth.factor)?;
+    }
+    if let Some(seconds) = terms.merge_window_seconds {
+        writeln!(f, "  waits {} for others of the device", duration(Duration::from_secs(seconds)))?;
+    }
+    for threshold in &terms.thresholds {
+        let within = duration(Duration::from_secs(threshold.within_seconds));
+        let (count, scan) = (threshold.at_least, threshold.scan_type);
+        writeln!(f, "  counts for {}: {count} within {within} ask for a {scan} scan", threshold.rule_id)?;
+    }
+    Ok(())
+}
+
 fn write_rule(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result {
+    if let Some(counts) = &rule.counts {
+        return write_correlation(f, rule, counts);
+    }
     let verdict = match (&rule.expired, rule.matched, rule.condition_held) {
         (Some(date), ..) => format!("expired after {date}"),
+        (None, true, _) if rule.outside_active_time => {
+            format!("matches, but not within its active time ({})", active_names(rule))
+        }
         (None, true, _) => "matches".to_owned(),
+        (None, false, true) if !rule.filtered_by.is_empty() => {
+            format!("would match, but is taken back by {}", rule.filtered_by.join(", "))
+        }
         (None, false, true) => "holds, but has no response".to_owned(),
         (None, false, false) => "does not match".to_owned(),
     };
@@ -64,6 +99,10 @@ fn write_rule(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result
     for selection in &rule.selections {
         write_selection(f, selection)?;
     }
+    write_response(f, rule)
+}
+
+fn write_response(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result {
     match &rule.response {
         Some(response) => writeln!(
             f,
@@ -74,6 +113,42 @@ fn write_rule(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation) -> fmt::Result
         ),
         None => Ok(()),
     }
+}
+
+fn active_names(rule: &RuleExplanation) -> String {
+    rule.response.as_ref().map(|response| response.active.join(", ")).unwrap_or_default()
+}
+
+fn write_correlation(f: &mut fmt::Formatter<'_>, rule: &RuleExplanation, counts: &CountInfo) -> fmt::Result {
+    let verdict = match (&rule.expired, rule.added_to) {
+        (Some(date), _) => format!("expired after {date}"),
+        (None, true) => "counts this alert".to_owned(),
+        (None, false) if rule.outside_active_time => {
+            format!("counts nothing outside of its active time ({})", active_names(rule))
+        }
+        (None, false) => "does not count this alert".to_owned(),
+    };
+    writeln!(f, "correlation \"{}\" {verdict}", rule.title)?;
+    writeln!(f, "  {} ({}:{})", rule.rule_id, rule.file, rule.line)?;
+    let what = counts.field.as_ref().map_or_else(|| "alerts".to_owned(), |field| format!("values of {field}"));
+    let within = duration(Duration::from_secs(counts.within_seconds));
+    writeln!(f, "  at least {} {what} of a device within {within}: {}", counts.at_least, counts.rules.join(", "))?;
+    write_response(f, rule)
+}
+
+fn write_filter(f: &mut fmt::Formatter<'_>, filter: &FilterExplanation) -> fmt::Result {
+    let verdict = match (&filter.expired, filter.took_back.as_slice()) {
+        (Some(date), _) => format!("expired after {date}"),
+        (None, []) => "takes nothing back".to_owned(),
+        (None, rules) => format!("takes back {}", rules.join(", ")),
+    };
+    writeln!(f, "filter \"{}\" {verdict}", filter.title)?;
+    writeln!(f, "  {} ({}:{})", filter.filter_id, filter.file, filter.line)?;
+    writeln!(f, "  condition: {}: {}", filter.condition, holds(filter.condition_held))?;
+    for selection in &filter.selections {
+        write_selection(f, selection)?;
+    }
+    Ok(())
 }
 
 fn write_selection(f: &mut fmt::Formatter<'_>, selection: &SelectionExplanation) -> fmt::Result {

@@ -1,10 +1,8 @@
-//! The fields a rule can ask about, and what one alert and one device say in them.
-
-use std::borrow::Cow;
-use std::net::IpAddr;
+//! The fields a rule can ask about, and how each is read from an alert and a device.
 
 use serde_json::Value as Json;
 
+use super::facts::FactStore;
 use crate::alert::{Alert, Device, Severity};
 
 /// A field of the normalised alert, a free label, or a path into the original JSON.
@@ -15,6 +13,8 @@ pub(super) enum Field {
     Label(String),
     /// `raw.<a>.<b>`: an array on the way or at the end stands for any of its elements.
     Raw(Vec<String>),
+    /// The text of all fields together, for keywords.
+    Everything,
 }
 
 macro_rules! named_fields {
@@ -87,6 +87,17 @@ impl Field {
         path.iter().all(|step| !step.is_empty()).then_some(Self::Raw(path))
     }
 
+    /// A field of a foreign rule: a path into the original JSON, whatever its name.
+    pub(super) fn foreign(name: &str) -> Self {
+        let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+        if path.iter().any(String::is_empty) { Self::Raw(vec![name.to_owned()]) } else { Self::Raw(path) }
+    }
+
+    /// Whether the field may hold a time.
+    pub(super) const fn may_be_time(&self) -> bool {
+        matches!(self, Self::Named(NamedField::CreatedAt) | Self::Label(_) | Self::Raw(_))
+    }
+
     /// Every name a rule may write, with stand-ins for the free ones; for suggestions.
     pub(super) fn known_names() -> impl Iterator<Item = &'static str> {
         NamedField::ALL.iter().map(|field| field.as_str()).chain(["labels.<name>", "raw.<path>"])
@@ -96,20 +107,32 @@ impl Field {
         match self {
             Self::Named(NamedField::Severity | NamedField::DeviceRisk) => Ordering::Severity,
             Self::Named(NamedField::IncidentId | NamedField::Id) | Self::Label(_) | Self::Raw(_) => Ordering::Number,
-            Self::Named(_) => Ordering::None,
+            Self::Named(_) | Self::Everything => Ordering::None,
         }
     }
 
-    /// Reads the field.
-    pub(super) fn read<'a>(&self, alert: &'a Alert, device: &'a Device) -> Slot<'a> {
+    /// Reads the field's values into the store; false where the alert does not say.
+    pub(super) fn read(&self, alert: &Alert, device: &Device, into: &mut FactStore) -> bool {
         match self {
-            Self::Named(field) => field.read(alert, device),
-            Self::Label(name) => Slot::one(alert.labels.get(name)),
-            Self::Raw(path) => {
-                let mut values = Vec::new();
-                if collect_raw(&alert.raw, path, &mut values) { Slot::Present(values) } else { Slot::Missing }
+            Self::Named(field) => field.read(alert, device, into),
+            Self::Label(name) => one(alert.labels.get(name), into),
+            Self::Raw(path) => collect_raw(&alert.raw, path, into),
+            Self::Everything => {
+                everything(alert, device, into);
+                true
             }
         }
+    }
+}
+
+/// What keywords are searched in. Words of closed lists and times are left out: nobody wrote them.
+fn everything(alert: &Alert, device: &Device, into: &mut FactStore) {
+    let closed = [NamedField::Severity, NamedField::Format, NamedField::CreatedAt];
+    for text in alert.labels.values() {
+        into.push(text);
+    }
+    for field in NamedField::ALL.iter().filter(|field| !closed.contains(field)) {
+        field.read(alert, device, into);
     }
 }
 
@@ -119,108 +142,61 @@ impl NamedField {
         matches!(self, Self::MitreTechnique | Self::DeviceTags | Self::DeviceIp)
     }
 
-    pub(super) fn read<'a>(self, alert: &'a Alert, device: &'a Device) -> Slot<'a> {
+    fn read(self, alert: &Alert, device: &Device, into: &mut FactStore) -> bool {
         match self {
-            Self::Id => Slot::Present(vec![FieldValue::from(alert.id.as_str())]),
-            Self::Title => Slot::one(alert.title.as_ref()),
-            Self::Description => Slot::one(alert.description.as_ref()),
-            Self::Severity => Slot::Present(vec![FieldValue::from(alert.severity.as_str())]),
-            Self::Category => Slot::one(alert.category.as_ref()),
-            Self::Status => Slot::one(alert.status.as_ref()),
-            Self::Source => Slot::one(alert.source.as_ref()),
-            Self::DetectionSource => Slot::one(alert.detection_source.as_ref()),
-            Self::CreatedAt => alert
-                .created_at
-                .map_or(Slot::Missing, |time| Slot::Present(vec![FieldValue::new(Cow::Owned(time.to_string()))])),
-            Self::Tenant => Slot::one(alert.tenant.as_ref()),
-            Self::IncidentId => Slot::one(alert.incident_id.as_ref()),
-            Self::Format => Slot::Present(vec![FieldValue::from(alert.format.as_str())]),
-            Self::ThreatName => Slot::one(alert.threat.name.as_ref()),
-            Self::ThreatFamily => Slot::one(alert.threat.family.as_ref()),
-            Self::MitreTechnique => Slot::many_or_missing(&alert.mitre.technique),
-            Self::UserName => Slot::one(alert.user.name.as_ref()),
-            Self::UserDomain => Slot::one(alert.user.domain.as_ref()),
-            Self::FileName => Slot::one(alert.file.name.as_ref()),
-            Self::FilePath => Slot::one(alert.file.path.as_ref()),
-            Self::FileSha1 => Slot::one(alert.file.sha1.as_ref()),
-            Self::FileSha256 => Slot::one(alert.file.sha256.as_ref()),
-            Self::DeviceId => Slot::one(device.id.as_ref()),
-            Self::DeviceName => Slot::one(device.name.as_ref()),
-            Self::DeviceOs => Slot::one(device.os.as_ref()),
-            Self::DeviceGroup => Slot::one(device.group.as_ref()),
-            Self::DeviceTags => device.tags.as_ref().map_or(Slot::Missing, |tags| Slot::Present(texts(tags))),
-            Self::DeviceRisk => Slot::one(device.risk.as_ref()),
-            Self::DeviceIp => Slot::many_or_missing(&device.ip),
+            Self::Id => word(&alert.id, into),
+            Self::Title => one(alert.title.as_ref(), into),
+            Self::Description => one(alert.description.as_ref(), into),
+            Self::Severity => word(alert.severity.as_str(), into),
+            Self::Category => one(alert.category.as_ref(), into),
+            Self::Status => one(alert.status.as_ref(), into),
+            Self::Source => one(alert.source.as_ref(), into),
+            Self::DetectionSource => one(alert.detection_source.as_ref(), into),
+            Self::CreatedAt => alert.created_at.is_some_and(|time| {
+                into.push_displayed(time);
+                true
+            }),
+            Self::Tenant => one(alert.tenant.as_ref(), into),
+            Self::IncidentId => one(alert.incident_id.as_ref(), into),
+            Self::Format => word(alert.format.as_str(), into),
+            Self::ThreatName => one(alert.threat.name.as_ref(), into),
+            Self::ThreatFamily => one(alert.threat.family.as_ref(), into),
+            Self::MitreTechnique => many_or_missing(&alert.mitre.technique, into),
+            Self::UserName => one(alert.user.name.as_ref(), into),
+            Self::UserDomain => one(alert.user.domain.as_ref(), into),
+            Self::FileName => one(alert.file.name.as_ref(), into),
+            Self::FilePath => one(alert.file.path.as_ref(), into),
+            Self::FileSha1 => one(alert.file.sha1.as_ref(), into),
+            Self::FileSha256 => one(alert.file.sha256.as_ref(), into),
+            Self::DeviceId => one(device.id.as_ref(), into),
+            Self::DeviceName => one(device.name.as_ref(), into),
+            Self::DeviceOs => one(device.os.as_ref(), into),
+            Self::DeviceGroup => one(device.group.as_ref(), into),
+            Self::DeviceTags => device.tags.as_ref().is_some_and(|tags| many(tags, into)),
+            Self::DeviceRisk => one(device.risk.as_ref(), into),
+            Self::DeviceIp => many_or_missing(&device.ip, into),
         }
     }
 }
 
-/// What an alert says in one field.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Slot<'a> {
-    /// The alert does not say; a JSON `null` is the same.
-    Missing,
-    /// It says so many values, possibly none (an empty list of tags).
-    Present(Vec<FieldValue<'a>>),
+fn word(text: &str, into: &mut FactStore) -> bool {
+    into.push(text);
+    true
 }
 
-impl<'a> Slot<'a> {
-    fn one(text: Option<&'a String>) -> Self {
-        text.map_or(Self::Missing, |text| Self::Present(vec![FieldValue::from(text.as_str())]))
-    }
-
-    fn many_or_missing(list: &'a [String]) -> Self {
-        if list.is_empty() { Self::Missing } else { Self::Present(texts(list)) }
-    }
-
-    pub(super) fn values(&self) -> &[FieldValue<'a>] {
-        match self {
-            Self::Missing => &[],
-            Self::Present(values) => values,
-        }
-    }
+fn one(text: Option<&String>, into: &mut FactStore) -> bool {
+    text.is_some_and(|text| word(text, into))
 }
 
-fn texts(list: &[String]) -> Vec<FieldValue<'_>> {
-    list.iter().map(|text| FieldValue::from(text.as_str())).collect()
+fn many(list: &[String], into: &mut FactStore) -> bool {
+    for text in list {
+        into.push(text);
+    }
+    true
 }
 
-/// One value, as written and without letter case.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct FieldValue<'a> {
-    pub(super) text: Cow<'a, str>,
-    pub(super) folded: Cow<'a, str>,
-}
-
-impl<'a> From<&'a str> for FieldValue<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::new(Cow::Borrowed(text))
-    }
-}
-
-impl<'a> FieldValue<'a> {
-    fn new(text: Cow<'a, str>) -> Self {
-        let already_folded = text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_uppercase());
-        let folded = if already_folded { text.clone() } else { Cow::Owned(fold(&text)) };
-        Self { text, folded }
-    }
-
-    pub(super) fn number(&self) -> Option<f64> {
-        self.text.parse().ok().filter(|number: &f64| number.is_finite())
-    }
-
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        self.text.parse().ok()
-    }
-
-    pub(super) fn severity(&self) -> Option<Severity> {
-        severity_word(&self.folded)
-    }
-}
-
-/// Text without letter case: patterns and values go through the same function.
-pub(super) fn fold(text: &str) -> String {
-    text.to_lowercase()
+fn many_or_missing(list: &[String], into: &mut FactStore) -> bool {
+    many(list, into) && !list.is_empty()
 }
 
 /// The severity a lower-case word names. Defender's risk score says `none` for the lowest.
@@ -232,12 +208,12 @@ pub(super) fn severity_word(folded: &str) -> Option<Severity> {
 }
 
 /// Collects what a path reaches; false where it reaches nothing but `null`.
-fn collect_raw<'a>(json: &'a Json, path: &[String], values: &mut Vec<FieldValue<'a>>) -> bool {
+fn collect_raw(json: &Json, path: &[String], into: &mut FactStore) -> bool {
     match (json, path) {
         (Json::Null, _) => false,
         (Json::Array(items), []) => {
             for item in items {
-                collect_raw(item, &[], values);
+                collect_raw(item, &[], into);
             }
             true
         }
@@ -245,37 +221,18 @@ fn collect_raw<'a>(json: &'a Json, path: &[String], values: &mut Vec<FieldValue<
             let mut found = false;
             // Every element is visited, so that the values of all of them are collected.
             for item in items {
-                found |= collect_raw(item, path, values);
+                found |= collect_raw(item, path, into);
             }
             found
         }
         (Json::Object(_), []) => true,
-        (Json::Object(map), [step, rest @ ..]) => map.get(step).is_some_and(|inner| collect_raw(inner, rest, values)),
-        (Json::String(text), []) => {
-            values.push(FieldValue::from(text.as_str()));
-            true
-        }
+        (Json::Object(map), [step, rest @ ..]) => map.get(step).is_some_and(|inner| collect_raw(inner, rest, into)),
+        (Json::String(text), []) => word(text, into),
         (Json::Bool(_) | Json::Number(_), []) => {
-            values.push(FieldValue::new(Cow::Owned(json.to_string())));
+            into.push_displayed(json);
             true
         }
         (_, _) => false,
-    }
-}
-
-/// What one (alert, device) says in every field that a rule set asks about: read once, tested often.
-#[derive(Debug)]
-pub(super) struct Facts<'a> {
-    slots: Vec<Slot<'a>>,
-}
-
-impl<'a> Facts<'a> {
-    pub(super) fn gather(fields: &[Field], alert: &'a Alert, device: &'a Device) -> Self {
-        Self { slots: fields.iter().map(|field| field.read(alert, device)).collect() }
-    }
-
-    pub(super) fn slot(&self, index: usize) -> &Slot<'a> {
-        &self.slots[index]
     }
 }
 

@@ -1,10 +1,12 @@
 //! One value of a detection, compiled: what it takes for a field to hold it.
 
 use ipnet::IpNet;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use rsigma_parser::value::{SigmaString, SpecialChar, StringPart};
 
-use super::field::{FieldValue, Slot, fold};
+use super::facts::{Facts, FieldValue, Slot, fold};
+use super::time_part::TimePart;
+use super::transform::{self, DASH_CLASS};
 use crate::alert::Severity;
 
 /// Largest compiled form of one regular expression, in bytes.
@@ -36,6 +38,10 @@ pub(super) enum PatternKind {
     Exists(bool),
     /// Ordered comparison.
     Compare(Comparison, Bound),
+    /// The same text as another field, or a part of it by `anchor`.
+    FieldRef { slot: usize, anchor: Anchor, cased: bool },
+    /// A part of a time; equality where there is no comparison.
+    TimePart { part: TimePart, comparison: Option<Comparison>, wanted: i64 },
 }
 
 /// A text pattern by its shape; the cheap ones stay apart so that an index can hash them.
@@ -74,11 +80,23 @@ pub(super) enum Anchor {
 
 impl Pattern {
     /// Whether a field holds this. A field with several values holds it where any of them does.
-    pub(super) fn holds(&self, slot: &Slot<'_>) -> bool {
+    /// Only a reference to another field looks at `facts`.
+    pub(super) fn holds(&self, slot: Slot<'_>, facts: &Facts<'_>) -> bool {
+        match &self.kind {
+            PatternKind::FieldRef { slot: other, anchor, cased } => {
+                let others = facts.slot(*other).values();
+                slot.values().iter().any(|value| others.iter().any(|other| refers(*anchor, *cased, &value, &other)))
+            }
+            _ => self.holds_alone(slot),
+        }
+    }
+
+    /// The same for a pattern that is no reference to another field.
+    pub(super) fn holds_alone(&self, slot: Slot<'_>) -> bool {
         match &self.kind {
             PatternKind::Missing => matches!(slot, Slot::Missing),
             PatternKind::Exists(wanted) => matches!(slot, Slot::Present(_)) == *wanted,
-            kind => slot.values().iter().any(|value| kind.holds_value(value)),
+            kind => slot.values().iter().any(|value| kind.holds_value(&value)),
         }
     }
 }
@@ -86,8 +104,8 @@ impl Pattern {
 impl PatternKind {
     fn holds_value(&self, value: &FieldValue<'_>) -> bool {
         match self {
-            Self::Text { cased, shape } => shape.holds(if *cased { &value.text } else { &value.folded }),
-            Self::Regex(regex) => regex.is_match(&value.text),
+            Self::Text { cased, shape } => shape.holds(if *cased { value.text } else { value.folded }),
+            Self::Regex(regex) => regex.is_match(value.text),
             Self::Network(network) => value.address().is_some_and(|address| network.contains(&address)),
             #[expect(
                 clippy::float_cmp,
@@ -102,13 +120,27 @@ impl PatternKind {
             Self::Compare(comparison, Bound::Severity(bound)) => {
                 value.severity().is_some_and(|severity| comparison.accepts(severity.cmp(bound)))
             }
-            Self::Missing | Self::Exists(_) => false,
+            Self::TimePart { part, comparison, wanted } => value.time().is_some_and(|time| {
+                let order = part.of(time).cmp(wanted);
+                comparison.map_or_else(|| order.is_eq(), |comparison| comparison.accepts(order))
+            }),
+            Self::Missing | Self::Exists(_) | Self::FieldRef { .. } => false,
         }
     }
 }
 
+fn refers(anchor: Anchor, cased: bool, value: &FieldValue<'_>, other: &FieldValue<'_>) -> bool {
+    let (text, part) = if cased { (value.text, other.text) } else { (value.folded, other.folded) };
+    match anchor {
+        Anchor::Whole => text == part,
+        Anchor::Contains => text.contains(part),
+        Anchor::Start => text.starts_with(part),
+        Anchor::End => text.ends_with(part),
+    }
+}
+
 impl Comparison {
-    fn accepts(self, order: std::cmp::Ordering) -> bool {
+    pub(super) fn accepts(self, order: std::cmp::Ordering) -> bool {
         match self {
             Self::Greater => order.is_gt(),
             Self::GreaterOrEqual => order.is_ge(),
@@ -119,7 +151,8 @@ impl Comparison {
 }
 
 impl TextShape {
-    fn holds(&self, text: &str) -> bool {
+    /// Whether a text has this shape; both without letter case, or neither.
+    pub(super) fn holds(&self, text: &str) -> bool {
         match self {
             Self::Anything => true,
             Self::Exact(wanted) => text == wanted,
@@ -136,7 +169,39 @@ impl TextShape {
     ///
     /// The regular expression behind a pattern with wildcards in its middle is too large.
     pub(super) fn compile(written: &str, anchor: Anchor, cased: bool) -> Result<Self, regex::Error> {
-        let mut parts = SigmaString::new(written).parts;
+        Self::of_parts(SigmaString::new(written).parts, anchor, cased, false)
+    }
+
+    /// The same, with every dash of the text standing for any dash of Sigma's `windash`.
+    ///
+    /// # Errors
+    ///
+    /// As for `compile`.
+    pub(super) fn compile_windash(written: &str, anchor: Anchor, cased: bool) -> Result<Self, regex::Error> {
+        Self::of_parts(SigmaString::new(written).parts, anchor, cased, written.contains(transform::is_dash))
+    }
+
+    /// Compiles a text in which nothing has a special meaning.
+    ///
+    /// # Errors
+    ///
+    /// As for `compile`.
+    pub(super) fn literal(text: String, anchor: Anchor, cased: bool) -> Result<Self, regex::Error> {
+        Self::of_parts(vec![StringPart::Plain(text)], anchor, cased, false)
+    }
+
+    /// Any of some texts, anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As for `compile`.
+    pub(super) fn contains_any(texts: &[String], cased: bool) -> Result<Self, regex::Error> {
+        let each: Vec<String> =
+            texts.iter().map(|text| regex::escape(&if cased { text.clone() } else { fold(text) })).collect();
+        Ok(Self::Glob(RegexBuilder::new(&each.join("|")).size_limit(MAX_REGEX_BYTES).build()?))
+    }
+
+    fn of_parts(mut parts: Vec<StringPart>, anchor: Anchor, cased: bool, any_dash: bool) -> Result<Self, regex::Error> {
         let any = || StringPart::Special(SpecialChar::WildcardMulti);
         if matches!(anchor, Anchor::Contains | Anchor::End) {
             parts.insert(0, any());
@@ -149,25 +214,39 @@ impl TextShape {
         use StringPart::{Plain, Special};
         Ok(match parts.as_slice() {
             [] => Self::Exact(String::new()),
-            [Plain(text)] => Self::Exact(case(text)),
             [Special(SpecialChar::WildcardMulti)] => Self::Anything,
-            [Plain(text), Special(SpecialChar::WildcardMulti)] => Self::Prefix(case(text)),
-            [Special(SpecialChar::WildcardMulti), Plain(text)] => Self::Suffix(case(text)),
-            [Special(SpecialChar::WildcardMulti), Plain(text), Special(SpecialChar::WildcardMulti)] => {
+            [Plain(text)] if !any_dash => Self::Exact(case(text)),
+            [Plain(text), Special(SpecialChar::WildcardMulti)] if !any_dash => Self::Prefix(case(text)),
+            [Special(SpecialChar::WildcardMulti), Plain(text)] if !any_dash => Self::Suffix(case(text)),
+            [Special(SpecialChar::WildcardMulti), Plain(text), Special(SpecialChar::WildcardMulti)] if !any_dash => {
                 Self::Contains(case(text))
             }
             parts => {
                 let mut expression = String::from(r"(?s)\A");
                 for part in parts {
                     match part {
-                        Plain(text) => expression.push_str(&regex::escape(&case(text))),
+                        Plain(text) => push_literal(&mut expression, &case(text), any_dash),
                         Special(SpecialChar::WildcardMulti) => expression.push_str(".*"),
                         Special(SpecialChar::WildcardSingle) => expression.push('.'),
                     }
                 }
                 expression.push_str(r"\z");
-                Self::Glob(regex::RegexBuilder::new(&expression).size_limit(MAX_REGEX_BYTES).build()?)
+                Self::Glob(RegexBuilder::new(&expression).size_limit(MAX_REGEX_BYTES).build()?)
             }
         })
+    }
+}
+
+fn push_literal(expression: &mut String, text: &str, any_dash: bool) {
+    if !any_dash {
+        expression.push_str(&regex::escape(text));
+        return;
+    }
+    for character in text.chars() {
+        if transform::is_dash(character) {
+            expression.push_str(DASH_CLASS);
+        } else {
+            expression.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
+        }
     }
 }

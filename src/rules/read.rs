@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::SpanRelativeTo;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SpanRelativeTo, Timestamp};
 
 use super::diagnostic::{DiagnosticCode as Code, Report};
 use super::yaml::{Key, Node, Scalar, Value};
@@ -72,17 +74,41 @@ pub(super) fn whole_number(node: &Node, what: &str, least: u32, most: u32, repor
     None
 }
 
-/// A duration such as `6h`, `90m`, `2d`; a day is 24 hours. At least one second, at most a year.
+/// A date that is the last day (UTC) of something, and the first instant after it.
+pub(super) fn last_day(node: &Node, report: &mut Report<'_>) -> Option<(Date, Timestamp)> {
+    let parsed = node.as_text().and_then(|text| text.parse::<Date>().ok()).and_then(|date| {
+        let end = date.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+        Some((date, end))
+    });
+    if parsed.is_none() {
+        report
+            .error(Code::InvalidValue, node.span, "expires is the last day on which this holds")
+            .help("write a date such as `2027-06-30`");
+    }
+    parsed
+}
+
+/// A duration such as `6h`, `90m`, `7d`; a day is 24 hours, a week seven of them. At least one second, at most a year.
 pub(super) fn duration(node: &Node, what: &str, report: &mut Report<'_>) -> Option<Duration> {
+    bounded(node, what, Duration::from_secs(1), report)
+}
+
+/// A duration that may also be `0s`, which means none at all.
+pub(super) fn duration_or_none(node: &Node, what: &str, report: &mut Report<'_>) -> Option<Duration> {
+    bounded(node, what, Duration::ZERO, report)
+}
+
+fn bounded(node: &Node, what: &str, least: Duration, report: &mut Report<'_>) -> Option<Duration> {
     let parsed = node
         .as_text()
         .and_then(|text| jiff::fmt::friendly::SpanParser::new().parse_span(text).ok())
         .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
         .and_then(|duration| Duration::try_from(duration).ok());
     match parsed {
-        Some(duration) if duration >= Duration::from_secs(1) && duration <= MAX_DURATION => Some(duration),
+        Some(duration) if duration >= least && duration <= MAX_DURATION => Some(duration),
         Some(_) => {
-            report.error(Code::InvalidValue, node.span, format!("{what} is at least 1s and at most 365d"));
+            let message = format!("{what} is at least {}s and at most 365d", least.as_secs());
+            report.error(Code::InvalidValue, node.span, message);
             None
         }
         None => {

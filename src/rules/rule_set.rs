@@ -1,22 +1,28 @@
 //! A rule set: loaded whole or refused whole.
 
-use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use jiff::civil::Date;
+use jiff::Timestamp;
 use minijinja::Environment;
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::decision::{Mode, ScanType};
+use super::defaults::{self, Defaults};
+use super::detection::Setting;
 use super::diagnostic::{
     Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors, Span,
 };
-use super::document::{self, Rule};
-use super::field::{Field, FieldTable};
+use super::document::{self, Document, Rule};
+use super::documents::Documents;
+use super::engine::{Index, Scratch};
+use super::field::Field;
+use super::filter::Filter;
+use super::lists::Lists;
+use super::rule_info::{ResponseInfo, RuleInfo, info};
+use super::scenario::{self, TestCase};
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
-use super::{template, yaml};
+use super::{template, warnings, yaml};
 
 /// Most rules of one set.
 const MAX_RULES: usize = 10_000;
@@ -29,59 +35,42 @@ pub struct RuleSet {
     hash: String,
     /// In the order of ids, so that results do not depend on file names.
     pub(super) rules: Vec<Rule>,
+    /// In the order of ids.
+    pub(super) filters: Vec<Filter>,
     infos: Vec<RuleInfo>,
     pub(super) fields: Vec<Field>,
     /// One template per rule with a response, named by the rule's id.
     pub(super) comments: Environment<'static>,
     warnings: Vec<Diagnostic>,
+    /// The warnings that some rules will have from an instant on.
+    expiries: Vec<(Timestamp, Diagnostic)>,
+    /// Tests with time in them, in the order of files.
+    pub(super) scenarios: Vec<TestCase>,
+    pub(super) index: Index,
+    /// Buffers of the last evaluation, for the next.
+    spare: Mutex<Option<Scratch>>,
 }
 
-/// What there is to know about a rule from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RuleInfo {
-    /// The rule's `id`, or its title where it has none. Unique in the set.
-    pub id: String,
-    /// The rule's title.
-    pub title: String,
-    /// Sigma's status word, where the rule has one.
-    pub status: Option<&'static str>,
-    /// Sigma's level word, where the rule has one.
-    pub level: Option<&'static str>,
-    /// The file it stands in.
-    pub file: String,
-    /// The line it starts on.
-    pub line: u32,
-    /// How many tests it carries.
-    pub tests: usize,
-    /// What it asks for; `None` for a building block, which never asks for a scan.
-    pub response: Option<ResponseInfo>,
-}
-
-/// The response of a rule, defaults filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ResponseInfo {
-    /// Quick or Full.
-    pub scan: ScanType,
-    /// The comment's template.
-    pub comment: String,
-    /// 0 to 100.
-    pub priority: u8,
-    /// Rest for the device after the scan.
-    pub cooldown: Duration,
-    /// Age of an alert beyond which the rule wants no scan.
-    pub max_alert_age: Duration,
-    /// The rule's own mode.
-    pub mode: Mode,
-    /// Last day (UTC) on which the rule matches.
-    pub expires: Option<Date>,
-    /// Distinct devices allowed per window.
-    pub limit_devices: Option<u32>,
-    /// Length of that window in seconds.
-    pub limit_per_seconds: Option<u64>,
+/// How a rule set is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadOptions {
+    /// Takes rules that were written for other events, to see whether and how fast they load: a field that alerts do not
+    /// have is looked for in the original JSON, and unknown top-level keys are passed over.
+    pub any_field: bool,
 }
 
 impl RuleSet {
-    /// Loads every `*.yml` and `*.yaml` below a folder, or one file.
+    /// The hash that [`Self::hash`] would give a set of these files as they are now, whether or not they make a sound
+    /// one; `None` where a file cannot be read. Cheap: nothing is compiled.
+    #[must_use]
+    pub fn fingerprint(folder: &Path) -> Option<String> {
+        let (mut sources, findings) = read_all(folder);
+        sources.sort_by(|one, other| one.name.cmp(&other.name));
+        findings.is_empty().then(|| hash(&sources))
+    }
+
+    /// Loads every `*.yml` and `*.yaml` below a folder, or one file; and every `*.list`, the values of placeholders. Files of
+    /// tests (`*.test.yml`) are left out.
     ///
     /// Names that start with a dot are left out, so a Kubernetes ConfigMap volume is read once.
     ///
@@ -89,11 +78,20 @@ impl RuleSet {
     ///
     /// Every error of the set at once; then nothing is loaded.
     pub fn load_dir(folder: &Path) -> Result<Self, RuleErrors> {
-        let (sources, findings) = read_all(folder);
-        Self::build(sources, findings)
+        Self::load_dir_with(folder, LoadOptions::default())
     }
 
-    /// Builds a rule set from texts with names, for tests and for rules that do not come from files.
+    /// As [`RuleSet::load_dir`], with options.
+    ///
+    /// # Errors
+    ///
+    /// Every error of the set at once; then nothing is loaded.
+    pub fn load_dir_with(folder: &Path, options: LoadOptions) -> Result<Self, RuleErrors> {
+        let (sources, findings) = read_all(folder);
+        Self::build(sources, findings, options)
+    }
+
+    /// Builds a rule set from texts with names (`NAME.list` is a list of values), for tests and for rules that do not come from files.
     ///
     /// # Errors
     ///
@@ -112,40 +110,90 @@ impl RuleSet {
                 files.push(SourceFile::new(name.clone(), name, text.as_ref()));
             }
         }
-        Self::build(files, findings)
+        Self::build(files, findings, LoadOptions::default())
     }
 
-    fn build(mut sources: Vec<SourceFile>, mut findings: Vec<Diagnostic>) -> Result<Self, RuleErrors> {
+    fn build(
+        mut sources: Vec<SourceFile>,
+        mut findings: Vec<Diagnostic>,
+        options: LoadOptions,
+    ) -> Result<Self, RuleErrors> {
         sources.sort_by(|one, other| one.name.cmp(&other.name));
-        let mut table = FieldTable::default();
-        let mut rules: Vec<Rule> = Vec::new();
-        let mut ids = HashMap::new();
-        for source in &sources {
+        let mut lists = Lists::default();
+        for source in sources.iter().filter(|source| source.is_list()) {
+            findings.extend(lists.add(source));
+        }
+        let mut read = Documents::default();
+        let mut setting = Setting::new(&lists, options.any_field);
+        let mut expiries = Vec::new();
+        let mut scenarios = Vec::new();
+        let mut defaults = read_defaults(&sources, &mut findings);
+        for (index, source) in sources.iter().enumerate().filter(|(_, source)| source.has_rules()) {
             let mut report = Report::new(source);
-            let documents = yaml::load(&mut report);
-            for document in &documents {
-                let Some(rule) = document::read(document, &mut table, &mut report) else { continue };
-                refuse_duplicate(&rule, &mut ids, &mut report);
-                rules.push(rule);
+            for node in &yaml::load(&mut report) {
+                let Some(mut document) = document::read(node, &mut setting, &mut report) else { continue };
+                if let Document::Rule(rule) = &mut document {
+                    let free_keys = setting.table.fields.iter().any(|field| matches!(field, Field::Raw(_)));
+                    scenarios.extend(scenario::read_of_document(node, free_keys, &mut report));
+                    rule.inherit(&mut defaults, &mut report);
+                    let response = rule.response.as_ref();
+                    expiries.extend(response.and_then(|response| warnings::expiry(&rule.title, response, source)));
+                }
+                read.add(document, index, &mut report);
             }
             if report.error_count() == 0 {
                 ask_sigma(&mut report);
             }
             report.diagnostics.sort_by_key(|finding| (finding.line, finding.column));
             findings.append(&mut report.diagnostics);
-            if rules.len() > MAX_RULES {
+            if read.rules.len() + read.filters.len() > MAX_RULES {
                 let message = format!("more than {MAX_RULES} rules");
                 findings.push(Diagnostic::whole_file(Code::TooManyRules, &source.shown, message));
                 break;
             }
         }
-        rules.sort_by(|one, other| one.id.cmp(&other.id));
+        let fields = setting.table.fields;
+        let refused = |findings: &[Diagnostic]| findings.iter().any(|finding| finding.level == DiagnosticLevel::Error);
+        // Where documents are missing for their errors, names of them would be errors, too.
+        let (rules, filters) = read.resolve(&sources, refused(&findings), &mut findings);
         let comments = comment_templates(&rules, &mut findings);
-        if findings.iter().any(|finding| finding.level == DiagnosticLevel::Error) {
+        if refused(&findings) {
             return Err(RuleErrors { diagnostics: bounded(findings) });
         }
-        let infos = rules.iter().map(info).collect();
-        Ok(Self { hash: hash(&sources), rules, infos, fields: table.fields, comments, warnings: bounded(findings) })
+        warn_of_unused(&sources, &defaults, &mut findings);
+        findings.append(&mut warnings::look(&rules, &filters, &fields, &sources));
+        findings.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
+        let mut infos: Vec<RuleInfo> = rules.iter().map(|rule| info(rule, &rules)).collect();
+        for info in &mut infos {
+            info.tests += scenarios.iter().filter(|test| test.rule_id.as_ref() == Some(&info.id)).count();
+        }
+        let (hash, warnings) = (hash(&sources), bounded(findings));
+        let index = Index::build(&rules, &fields);
+        Ok(Self {
+            hash,
+            rules,
+            filters,
+            infos,
+            fields,
+            comments,
+            warnings,
+            expiries,
+            scenarios,
+            index,
+            spare: Mutex::default(),
+        })
+    }
+
+    /// Buffers for one evaluation; new ones where another evaluation is under way.
+    pub(super) fn spare_scratch(&self) -> Scratch {
+        self.spare.try_lock().ok().and_then(|mut spare| spare.take()).unwrap_or_default()
+    }
+
+    /// Keeps buffers for the next evaluation.
+    pub(super) fn keep_scratch(&self, scratch: Scratch) {
+        if let Ok(mut spare) = self.spare.try_lock() {
+            *spare = Some(scratch);
+        }
     }
 
     /// Names this set: the first digits of the SHA-256 over the names and texts of its files.
@@ -166,31 +214,79 @@ impl RuleSet {
         &self.warnings
     }
 
+    /// Findings that did not refuse the set, and the rules that have expired by now.
+    #[must_use]
+    pub fn warnings_at(&self, now: Timestamp) -> Vec<Diagnostic> {
+        let expired = self.expiries.iter().filter(|(end, _)| now >= *end).map(|(_, finding)| finding);
+        self.warnings.iter().chain(expired).cloned().collect()
+    }
+
     /// Whether some rule asks for `raw.*`, so that the decoder must keep the original JSON.
     #[must_use]
     pub fn needs_raw(&self) -> bool {
         self.fields.iter().any(|field| matches!(field, Field::Raw(_)))
     }
 
-    /// The longest cooldown of any rule; zero where no rule asks for a scan.
+    /// The longest that the cooldown of any rule is remembered; zero where no rule asks for a scan. A cooldown that grows is
+    /// remembered for as long again as its longest: a scan within that time makes the next one longer.
     #[must_use]
     pub fn longest_cooldown(&self) -> Duration {
-        self.infos.iter().filter_map(|info| Some(info.response.as_ref()?.cooldown)).max().unwrap_or_default()
+        self.longest(|response| {
+            let grown = response.cooldown_growth.map(|growth| Duration::from_secs(growth.longest_seconds) * 2);
+            Some(grown.unwrap_or_default().max(response.cooldown))
+        })
     }
 
     /// The longest age limit of any rule; zero where no rule asks for a scan.
     #[must_use]
     pub fn longest_max_alert_age(&self) -> Duration {
-        self.infos.iter().filter_map(|info| Some(info.response.as_ref()?.max_alert_age)).max().unwrap_or_default()
+        self.longest(|response| Some(response.max_alert_age))
+    }
+
+    /// The longest window in which the alerts of a device are counted, by a correlation or for an escalation; zero where
+    /// nothing is counted.
+    #[must_use]
+    pub fn longest_threshold_window(&self) -> Duration {
+        let escalations =
+            self.longest(|response| response.escalate.map(|escalation| Duration::from_secs(escalation.within_seconds)));
+        let counts = self.infos.iter().filter_map(|info| info.counts.as_ref());
+        counts.map(|counts| Duration::from_secs(counts.within_seconds)).max().unwrap_or_default().max(escalations)
+    }
+
+    /// The longest merge window that a rule asks for; zero where none does.
+    #[must_use]
+    pub fn longest_merge_window(&self) -> Duration {
+        self.longest(|response| response.merge_window)
+    }
+
+    /// The longest window in which a rule's devices are capped; zero where no rule has a limit.
+    #[must_use]
+    pub fn longest_limit_window(&self) -> Duration {
+        self.longest(|response| response.limit_per_seconds.map(Duration::from_secs))
+    }
+
+    fn longest(&self, part: impl Fn(&ResponseInfo) -> Option<Duration>) -> Duration {
+        self.infos.iter().filter_map(|info| part(info.response.as_ref()?)).max().unwrap_or_default()
     }
 }
 
-fn refuse_duplicate(rule: &Rule, ids: &mut HashMap<String, (String, u32)>, report: &mut Report<'_>) {
-    let here = (report.source.shown.clone(), report.line_of(rule.id_span));
-    if let Some((file, line)) = ids.insert(rule.id.to_lowercase(), here) {
-        let message = format!("another rule has the id `{}` already: {file}:{line}", rule.id);
-        let finding = report.error(Code::DuplicateId, rule.id_span, message);
-        finding.help("give each rule a new UUID; a rule without `id` goes by its title");
+/// The defaults come first, whatever the name of a rule file: a rule is checked with all that it inherits.
+fn read_defaults(sources: &[SourceFile], findings: &mut Vec<Diagnostic>) -> Defaults {
+    let Some(source) = sources.iter().find(|source| source.is_defaults) else { return Defaults::default() };
+    let mut report = Report::new(source);
+    let documents = yaml::load(&mut report);
+    let defaults = defaults::read(&documents, &mut report);
+    report.diagnostics.sort_by_key(|finding| (finding.line, finding.column));
+    findings.append(&mut report.diagnostics);
+    defaults
+}
+
+/// A file that is checked alone takes the defaults beside it, and is not expected to use all of them.
+fn warn_of_unused(sources: &[SourceFile], defaults: &Defaults, findings: &mut Vec<Diagnostic>) {
+    if let Some(source) = sources.iter().find(|source| source.is_defaults && !source.is_beside) {
+        let mut report = Report::new(source);
+        defaults.warn_of_unused(&mut report);
+        findings.append(&mut report.diagnostics);
     }
 }
 
@@ -200,7 +296,8 @@ fn ask_sigma(report: &mut Report<'_>) {
         Ok(collection) => collection.errors,
         Err(error) => vec![error.to_string()],
     };
-    for problem in problems {
+    // An empty document, such as after a last `---`, is nothing; one that is no map has its finding already.
+    for problem in problems.into_iter().filter(|problem| problem != "Document is not a YAML mapping") {
         report.error(Code::NotSigma, Span::default(), format!("the Sigma parser refuses this file: {problem}"));
     }
 }
@@ -242,27 +339,4 @@ fn hash(sources: &[SourceFile]) -> String {
     }
     let digits: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     digits.chars().take(HASH_DIGITS).collect()
-}
-
-fn info(rule: &Rule) -> RuleInfo {
-    RuleInfo {
-        id: rule.id.clone(),
-        title: rule.title.clone(),
-        status: rule.status,
-        level: rule.level.map(|level| level.as_str()),
-        file: rule.file.clone(),
-        line: rule.line,
-        tests: rule.tests.len(),
-        response: rule.response.as_ref().map(|response| ResponseInfo {
-            scan: response.scan,
-            comment: response.comment.clone(),
-            priority: response.priority,
-            cooldown: response.cooldown,
-            max_alert_age: response.max_alert_age,
-            mode: response.mode,
-            expires: response.expires.map(|(date, _)| date),
-            limit_devices: response.limit.map(|(devices, _)| devices),
-            limit_per_seconds: response.limit.map(|(_, per)| per),
-        }),
-    }
 }

@@ -34,7 +34,9 @@ pub(super) fn read_all(node: &Node, free_keys: bool, report: &mut Report<'_>) ->
         report.error(Code::InvalidValue, node.span, format!("tests must be a list, not {}", node.describe()));
         return Vec::new();
     };
-    items.iter().filter_map(|item| read_one(item, free_keys, report)).collect()
+    // Those with steps are read by `scenario`.
+    let own = items.iter().filter(|item| item.get("steps").is_none());
+    own.filter_map(|item| read_one(item, free_keys, report)).collect()
 }
 
 fn read_one(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<RuleTest> {
@@ -58,7 +60,8 @@ fn read_one(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<Rul
     Some(RuleTest { name: name?, alert: alert?, expect: expect?, line })
 }
 
-const ALERT_KEYS: &[&str] = &[
+/// The keys of our own alert format.
+pub(super) const ALERT_KEYS: &[&str] = &[
     "id",
     "title",
     "description",
@@ -79,9 +82,10 @@ const ALERT_KEYS: &[&str] = &[
     "device",
     "devices",
 ];
-const DEVICE_KEYS: &[&str] = &["id", "name", "os", "group", "tags", "risk", "ip"];
+/// The keys of its devices.
+pub(super) const DEVICE_KEYS: &[&str] = &["id", "name", "os", "group", "tags", "risk", "ip"];
 
-fn read_alert(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<Alert> {
+pub(super) fn read_alert(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<Alert> {
     if !free_keys || node.as_map().is_none() {
         read::entries(node, "an alert", ALERT_KEYS, &[], report);
     }
@@ -215,7 +219,7 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-fn to_json(node: &Node) -> Json {
+pub(super) fn to_json(node: &Node) -> Json {
     match &node.value {
         Value::Scalar { text, scalar } => match scalar {
             Scalar::Null => Json::Null,

@@ -1,6 +1,6 @@
 //! Selections at work: which of them hold for one alert and device.
 
-use super::field::{Facts, Slot};
+use super::facts::{Facts, Slot};
 use super::pattern::Pattern;
 
 /// A selection: it holds where any of its alternatives does (a list of maps), and an alternative where all its tests do.
@@ -32,7 +32,7 @@ pub(super) trait Witness {
     /// One value was compared.
     fn pattern(&mut self, _pattern: &Pattern, _held: bool) {}
     /// All values of a test were compared.
-    fn test(&mut self, _test: &FieldTest, _slot: &Slot<'_>, _held: bool) {}
+    fn test(&mut self, _test: &FieldTest, _slot: Slot<'_>, _held: bool) {}
     /// All tests of one map were made.
     fn alternative(&mut self, _held: bool) {}
 }
@@ -59,7 +59,7 @@ impl FieldTest {
     fn holds<W: Witness>(&self, facts: &Facts<'_>, witness: &mut W) -> bool {
         let slot = facts.slot(self.slot);
         let each = self.patterns.iter().map(|pattern| {
-            let held = pattern.holds(slot);
+            let held = pattern.holds(slot, facts);
             witness.pattern(pattern, held);
             held
         });

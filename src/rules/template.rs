@@ -7,7 +7,8 @@ use minijinja::value::{Object, Rest, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
-use super::field::{NamedField, Slot};
+use super::facts::{Facts, Slot};
+use super::field::{Field, NamedField};
 use crate::alert::{Alert, Device, Severity};
 
 /// Longest rendered comment, in characters.
@@ -83,15 +84,16 @@ impl Object for Labels {
 /// The variables of a template.
 fn context(alert: &Alert, device: &Device, rule: RuleFacts<'_>) -> Value {
     let mut groups: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
-    for field in NamedField::ALL {
+    let fields: Vec<Field> = NamedField::ALL.iter().copied().map(Field::Named).collect();
+    let facts = Facts::gather(&fields, alert, device);
+    for (slot, field) in NamedField::ALL.iter().enumerate() {
         let (group, name) = field.as_str().split_once('.').unwrap_or(("", field.as_str()));
-        let slot = field.read(alert, device);
-        let value = match &slot {
+        let value = match facts.slot(slot) {
             slot if field.is_list() => {
-                Value::from(slot.values().iter().map(|value| Value::from(value.text.as_ref())).collect::<Vec<_>>())
+                Value::from(slot.values().iter().map(|value| Value::from(value.text)).collect::<Vec<_>>())
             }
             Slot::Missing => Value::from(()),
-            Slot::Present(values) => values.first().map_or(Value::from(()), |value| Value::from(value.text.as_ref())),
+            Slot::Present(values) => values.first().map_or(Value::from(()), |value| Value::from(value.text)),
         };
         groups.entry(group).or_default().insert(name, value);
     }

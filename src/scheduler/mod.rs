@@ -31,6 +31,7 @@ mod state;
 mod tests;
 mod trips;
 mod unfit;
+mod wake;
 mod wildcard;
 
 use std::time::Duration;
@@ -59,6 +60,7 @@ pub use state::{
     State,
 };
 pub use unfit::Unfit;
+pub use wake::Wake;
 
 use crate::event::{ControlAction, EventBody, Mode, ScanEvent};
 use local::Local;
@@ -109,6 +111,12 @@ impl Scheduler {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The ownership that it acts for.
+    #[must_use]
+    pub fn claim(&self) -> &str {
+        &self.claim
     }
 
     /// Whether our claim was read back and none after it: the only time at which anything is done.

@@ -1,5 +1,7 @@
 //! What the ledger's records mean to metrics and logs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,8 +14,8 @@ use crate::telemetry::{ALL_RULES, BreakerState as ShownBreaker, Metrics, Priorit
 #[derive(Debug, Clone)]
 pub(crate) struct Accounts {
     pub(crate) metrics: Metrics,
-    /// Longest window of a rule's device cap.
-    pub(crate) longest_rule_window: Duration,
+    /// Longest window of any rule's device cap so far, in seconds.
+    pub(crate) longest_rule_window: Arc<AtomicU64>,
 }
 
 /// What the state told about a record's scan before the record was folded.
@@ -24,6 +26,11 @@ pub(crate) struct Before {
 }
 
 impl Accounts {
+    /// Longest window of any rule's device cap so far.
+    pub(crate) fn longest_rule_window(&self) -> Duration {
+        Duration::from_secs(self.longest_rule_window.load(Ordering::Relaxed))
+    }
+
     /// Looks at the state before a record is folded.
     pub(crate) fn before(&self, state: &State, event: &ScanEvent) -> Before {
         let first_requested = |ids: &[String]| {
@@ -237,7 +244,7 @@ mod tests {
     fn a_trip_and_its_end_are_shown_and_said() {
         let metrics = Metrics::new("contoso").expect("metrics");
         metrics.set_rules("hash", ["rule-1"]);
-        let accounts = Accounts { metrics: metrics.clone(), longest_rule_window: Duration::ZERO };
+        let accounts = Accounts { metrics: metrics.clone(), longest_rule_window: Arc::default() };
         let shown = |rule: &str, value: u8| {
             let text = metrics.encode().expect("text");
             text.contains(&format!("alert_responder_blast_radius_tripped{{rule=\"{rule}\"}} {value}\n"))

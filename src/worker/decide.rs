@@ -47,8 +47,14 @@ impl Decider {
             Ok(decoded) => decoded,
             Err(error) => return RecordDecision::dead_letter(dead_letter_reason(error.reason()), error.to_string()),
         };
+        self.decide_decoded(record, &decoded, now)
+    }
+
+    /// The second half of [`Self::decide_at`]: decides about the alerts of a record, for whoever has them decoded already.
+    #[must_use]
+    pub fn decide_decoded(&self, record: &ConsumedRecord, decoded: &[Decoded], now: Timestamp) -> RecordDecision {
         let mut decision = RecordDecision::default();
-        for Decoded { index, alert } in &decoded {
+        for Decoded { index, alert } in decoded {
             decision.alerts.push(alert.format);
             if alert.devices.is_empty() {
                 self.observe(record, *index, alert, None, now, &mut decision);
@@ -214,7 +220,9 @@ fn trace_id(traceparent: &str) -> Option<String> {
     (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_lowercase())
 }
 
-const fn dead_letter_reason(reason: DecodeReason) -> DeadLetterReason {
+/// The word of a decoding error among the reasons of dead letters.
+#[must_use]
+pub const fn dead_letter_reason(reason: DecodeReason) -> DeadLetterReason {
     match reason {
         DecodeReason::NotUtf8 => DeadLetterReason::NotUtf8,
         DecodeReason::NotJson => DeadLetterReason::NotJson,

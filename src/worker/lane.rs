@@ -323,7 +323,7 @@ impl Lane {
             return None;
         }
         let settings = &self.context.scheduler;
-        let radius = settings.blast_radius.per.max(self.context.accounts.longest_rule_window);
+        let radius = settings.blast_radius.per.max(self.context.accounts.longest_rule_window());
         let oldest = self.scheduler.state().oldest_needed(now, settings.quota.hour_window, radius, self.end);
         let claim = self.scheduler.state().claim_before(oldest).map(str::to_owned);
         let metadata = PositionMetadata { v: 1, claim, log_id: self.log_id.clone() };

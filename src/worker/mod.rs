@@ -1,6 +1,7 @@
 //! The worker: wires the rooms, owns every task, and stops them in order.
 
 mod account;
+mod authority;
 mod calls;
 mod decide;
 mod dispatch;
@@ -12,14 +13,16 @@ mod lane;
 mod order_desk;
 mod orders;
 mod position;
+mod reload;
 mod run;
 mod settings;
 mod signals;
 
-pub use decide::{Decider, INTAKE_CLAIM};
+pub use decide::{Decider, INTAKE_CLAIM, dead_letter_reason};
 pub use dispatch::DispatchEnd;
 pub use error::WorkerError;
 pub use intake::{Decide, RecordDecision};
 pub use orders::{OrderError, append_orders, caps_to_rearm, read_state, silences_of};
+pub use reload::{Reload, RulesHandle};
 pub use run::{Leftover, Worker};
 pub use settings::Settings;

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::kill_switch::KillSwitch;
 use super::orders::{OrderError, action_name, append_orders, caps_to_rearm, read_state, silences_of};
+use super::reload::{Reload, RulesHandle};
 use crate::event::{Control, ControlAction, Mode};
 use crate::kafka::{KafkaError, Settings as KafkaSettings};
 use crate::scheduler::{Orders, Snapshot};
@@ -37,16 +38,6 @@ pub(crate) struct DispatchStatus {
     pub(crate) orders: Orders,
 }
 
-/// A wish to read the rules anew. Whoever can do it takes these from the channel that [`Desk::reload`] sends to.
-#[derive(Debug)]
-#[allow(dead_code, reason = "read by whoever reads the rules anew, which nothing in this build does")]
-pub(crate) struct ReloadRequest {
-    /// Who wants it.
-    pub(crate) author: String,
-    /// Hash of the rule set now in force, or why the old one stays.
-    pub(crate) answer: oneshot::Sender<Result<String, String>>,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Desk {
@@ -57,8 +48,8 @@ pub(crate) struct Desk {
     pub(crate) tenant: String,
     pub(crate) switch: KillSwitch,
     pub(crate) status: watch::Receiver<DispatchStatus>,
-    /// Who reads rules anew; `None` where nobody can.
-    pub(crate) reload: Option<mpsc::Sender<ReloadRequest>>,
+    /// Who reads rules anew.
+    pub(crate) rules: RulesHandle,
 }
 
 impl Desk {
@@ -182,18 +173,11 @@ impl Desk {
     }
 
     async fn reload_rules(&self, author: String) -> Answer {
-        let unavailable = || {
-            let message = "this worker reads its rules at start alone; restart it";
-            AdminError::new(501, "not_available", message)
-        };
-        let reload = self.reload.as_ref().ok_or_else(unavailable)?;
         tracing::info!(author, "The rules are to be read anew.");
-        let (answer, answered) = oneshot::channel();
-        reload.send(ReloadRequest { author, answer }).await.map_err(|_| unavailable())?;
-        match answered.await {
-            Ok(Ok(ruleset)) => Ok(json!({ "ruleset": ruleset })),
-            Ok(Err(faults)) => Err(AdminError::new(422, "invalid_rules", faults)),
-            Err(_) => Err(unavailable()),
+        match self.rules.reload().await {
+            Reload::Loaded { hash, before } => Ok(json!({ "ruleset": hash, "before": before })),
+            Reload::Unchanged { hash } => Ok(json!({ "ruleset": hash, "before": hash })),
+            Reload::Refused { reasons } => Err(AdminError::new(422, "invalid_rules", reasons.join("\n"))),
         }
     }
 

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::account::Accounts;
-use super::calls::{Caller, count_tokens};
+use super::authority::check_authority;
+use super::calls::Caller;
 use super::decide::Decider;
 use super::dispatch::Dispatch;
 use super::error::WorkerError;
@@ -20,6 +21,7 @@ use super::intake_account::IntakeAccounts;
 use super::kill_switch::KillSwitch;
 use super::lane::LaneContext;
 use super::order_desk::{Desk, DispatchStatus, QUEUE};
+use super::reload::{Rules, RulesHandle};
 use super::signals;
 use crate::config::Config;
 use crate::defender::Client;
@@ -32,7 +34,7 @@ use crate::telemetry::{
 
 /// A loop that has not come round for this long is stuck.
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
-/// Pauses between attempts to reach the brokers or the login authority at start double from the first to the last.
+/// Pauses between attempts to reach the brokers at start double from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
@@ -57,7 +59,7 @@ impl Leftover {
 #[derive(Debug)]
 pub struct Worker {
     config: Config,
-    rules: Arc<RuleSet>,
+    rules: Rules,
     metrics: Metrics,
     liveness: Liveness,
     readiness: Readiness,
@@ -69,6 +71,7 @@ enum Ended {
     Served(std::io::Result<()>),
     Authority,
     Orders,
+    Rules,
 }
 
 impl Worker {
@@ -81,7 +84,28 @@ impl Worker {
         metrics.set_rules(rules.hash(), rules.rules().iter().map(|rule| rule.id.as_str()));
         metrics.rules_reload(RulesReload::Loaded);
         let liveness = Liveness::new(metrics.clone());
-        Ok(Self { config, rules: Arc::new(rules), metrics, liveness, readiness: Readiness::default() })
+        let decider = Decider {
+            options: config.alerts.options(rules.needs_raw()),
+            rules: Arc::new(rules),
+            tenant: config.defender.tenant_id.clone(),
+            mode: config.mode,
+            topic: config.kafka.alerts_topic.clone(),
+        };
+        let rules = Rules::new(decider, config.alerts.clone(), metrics.clone());
+        Ok(Self { config, rules, metrics, liveness, readiness: Readiness::default() })
+    }
+
+    /// Takes over what `rules.directory` comes to hold, every `rules.reload_interval` and at SIGHUP.
+    #[must_use]
+    pub fn watching_rules(mut self) -> Self {
+        self.rules.watch(self.config.rules.directory.clone(), self.config.rules.reload_interval);
+        self
+    }
+
+    /// Asks for the rules in force, and for their reload.
+    #[must_use]
+    pub fn rules(&self) -> RulesHandle {
+        self.rules.handle()
     }
 
     /// The worker's metrics.
@@ -147,6 +171,12 @@ impl Worker {
         let intake = self.intake(intake_joined);
         let dispatch = self.dispatch(client.clone(), carry_after, not_halted, switch, status);
         let word = shutdown.child_token();
+        let rules = self.rules;
+        let stop_reloading = word.clone();
+        tasks.spawn(async move {
+            rules.run(carry_after, stop_reloading).await;
+            Ended::Rules
+        });
         let (stop_intake, stop_dispatch, stop_asking) = (word.clone(), word.clone(), word.clone());
         let mode = self.config.mode;
         let may_scan = self.readiness.condition("authorised at Defender", mode == Mode::Shadow);
@@ -174,7 +204,7 @@ impl Worker {
             };
             let (name, fault) = match ended {
                 None => break,
-                Some(Ok(Ended::Authority | Ended::Orders)) => continue,
+                Some(Ok(Ended::Authority | Ended::Orders | Ended::Rules)) => continue,
                 Some(Ok(Ended::Served(Ok(())))) => ("http", "it was closed".to_owned()),
                 Some(Ok(Ended::Served(Err(error)))) => ("http", error.to_string()),
                 Some(Ok(Ended::Intake(Ok(end)))) if word.is_cancelled() => {
@@ -236,10 +266,14 @@ impl Worker {
 
     /// Half of the ledger's retention must outlast everything that a record can matter for.
     fn check_retention(&self, report: &TopicsReport) -> Result<Duration, WorkerError> {
+        let rules = self.rules.active();
         let needs = [
             ("the deadlines of scheduler", self.config.scheduler.longest_memory()),
-            ("the longest cooldown of the rules", self.rules.longest_cooldown()),
-            ("the longest max_alert_age of the rules", self.rules.longest_max_alert_age()),
+            ("the longest cooldown of the rules", rules.longest_cooldown()),
+            ("the longest max_alert_age of the rules", rules.longest_max_alert_age()),
+            ("the longest window of escalate and of correlations in the rules", rules.longest_threshold_window()),
+            ("the longest merge_window of the rules", rules.longest_merge_window()),
+            ("the longest limit.per of the rules", rules.longest_limit_window()),
         ];
         let Some(retention) = report.ledger_retention else { return Ok(Duration::MAX / 4) };
         let half = retention / 2;
@@ -255,13 +289,7 @@ impl Worker {
 
     fn intake(&self, joined: Condition) -> Intake {
         let config = &self.config;
-        let decider = Decider {
-            rules: Arc::clone(&self.rules),
-            options: config.alerts.options(self.rules.needs_raw()),
-            tenant: config.defender.tenant_id.clone(),
-            mode: config.mode,
-            topic: config.kafka.alerts_topic.clone(),
-        };
+        let decider = self.rules.current();
         let accounts = IntakeAccounts {
             metrics: self.metrics.clone(),
             topic: config.kafka.alerts_topic.clone(),
@@ -290,7 +318,7 @@ impl Worker {
             tenant: config.defender.tenant_id.clone(),
             switch,
             status,
-            reload: None,
+            rules: self.rules.handle(),
         }
     }
 
@@ -303,11 +331,7 @@ impl Worker {
         status: watch::Sender<DispatchStatus>,
     ) -> Dispatch {
         let config = &self.config;
-        let rule_windows = self.rules.rules().iter().filter_map(|rule| rule.response.as_ref()?.limit_per_seconds).max();
-        let accounts = Accounts {
-            metrics: self.metrics.clone(),
-            longest_rule_window: Duration::from_secs(rule_windows.unwrap_or(0)),
-        };
+        let accounts = Accounts { metrics: self.metrics.clone(), longest_rule_window: self.rules.longest_window() };
         let context = LaneContext {
             tenant: config.defender.tenant_id.clone(),
             owner: config.worker.name.clone().unwrap_or_else(host_name),
@@ -345,38 +369,4 @@ fn host_name() -> String {
     let name = from_environment.or_else(from_file).unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "alert-responder".to_owned() } else { name.to_owned() }
-}
-
-/// Asks what the application may do, so that a missing permission shows now and not at the first incident.
-async fn check_authority(client: &Client, metrics: &Metrics, mode: Mode, may_scan: &Condition) {
-    let mut pause = RETRY_FIRST;
-    loop {
-        let roles = client.roles().await;
-        count_tokens(client, metrics);
-        match roles {
-            Ok(roles) => {
-                if !roles.scan {
-                    tracing::error!(
-                        roles = ?roles.names,
-                        "The token has no Machine.Scan role: Defender will refuse every scan. Grant the application \
-                         permission and admin consent."
-                    );
-                }
-                if !roles.read {
-                    tracing::warn!(
-                        roles = ?roles.names,
-                        "The token has no Machine.Read.All role: lost answers cannot be resolved, scans cannot be followed \
-                         and devices cannot be looked up."
-                    );
-                }
-                may_scan.set(roles.scan || mode == Mode::Shadow);
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, code = error.code(), retry_in = ?pause, "No token could be had; it is tried again.");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RETRY_LAST);
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alert_docs;
+mod allocations;
 mod api_down;
 mod architecture;
 mod cli;
@@ -15,6 +16,7 @@ mod lost_answers;
 mod membership;
 mod orders;
 mod outages;
+mod reload;
 mod safety;
 mod schemas;
 mod stops;

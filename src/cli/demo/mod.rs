@@ -18,7 +18,7 @@ use self::report::Report;
 use self::settings::{HOUR, MINUTE, PER_HOUR, PER_MINUTE, configuration, simulator_config};
 use self::stream::{BURST_DEVICE, Stream, sample};
 use self::watch::Watch;
-use super::{CliError, Context, Exit, OutputFormat, runtime};
+use super::{CliError, Context, Exit, OutputFormat, load_rules, runtime};
 use crate::config::Config;
 use crate::event::ScanEvent;
 use crate::kafka::{Cluster, EmbeddedBroker, RecordStream, ScanExtent, Tally, committed, produce_lines};
@@ -36,6 +36,9 @@ pub struct Args {
     /// Leave everything running at the end, with metrics and health on 127.0.0.1:9090.
     #[arg(long)]
     pub serve: bool,
+    /// Rules of your own instead of the demo's; they are watched, and take over when they change.
+    #[arg(long, value_name = "DIR")]
+    pub rules: Option<std::path::PathBuf>,
     /// Show the worker's log, too.
     #[arg(long)]
     pub log: bool,
@@ -51,8 +54,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
 
 async fn demo(args: &Args, context: &mut Context) -> Result<(), CliError> {
     let stream = sample(Timestamp::now());
-    let rules = RuleSet::from_sources([("demo rules", include_str!("rules.yml"))])
-        .map_err(|errors| CliError::Rules(errors.to_string()))?;
+    let rules = match &args.rules {
+        Some(folder) => load_rules(folder)?,
+        None => RuleSet::from_sources([("demo rules", include_str!("rules.yml"))])
+            .map_err(|errors| CliError::Rules(errors.to_string()))?,
+    };
     let broker =
         EmbeddedBroker::start(&[("alerts", 6), ("alert-responder.scans", 1), ("alert-responder.dead-letters", 1)])
             .context("cannot start the embedded broker")?;
@@ -64,7 +70,12 @@ async fn demo(args: &Args, context: &mut Context) -> Result<(), CliError> {
         .context("cannot start the log")?;
 
     let shutdown = CancellationToken::new();
+    if let Some(folder) = &args.rules {
+        config.rules.directory.clone_from(folder);
+        config.rules.reload_interval = Duration::from_secs(1);
+    }
     let worker = Worker::new(config.clone(), rules).context("cannot make the worker")?;
+    let worker = if args.rules.is_some() { worker.watching_rules() } else { worker };
     let listener = worker.listen().await.context("cannot serve metrics")?;
     let address = listener.local_addr().context("cannot serve metrics")?;
     tell(format_args!(

@@ -59,21 +59,50 @@ fn every_kind_of_error_has_its_place_and_its_words() {
         ("DETECTION_s\nresponse: { priority: 3 }\n", Code::MissingKey, (8, 1), "which `scan`"),
         ("DETECTION_s\nresponse: { scan: Quick, priority: 101 }\n", Code::InvalidValue, (8, 36), "from 0 to 100"),
         ("DETECTION_s\nresponse: { scan: Quick, cooldown: soon }\n", Code::InvalidValue, (8, 36), "not a duration"),
-        ("DETECTION_s\nresponse: { scan: Quick, cooldown: 0s }\n", Code::InvalidValue, (8, 36), "at least 1s"),
         ("DETECTION_s\nresponse: { scan: Quick, mode: dry }\n", Code::InvalidValue, (8, 32), "shadow, live"),
         ("DETECTION_s\nresponse: { scan: Quick, expires: soon }\n", Code::InvalidValue, (8, 35), "2027-06-30"),
         ("DETECTION_s\nresponse: { scan: Quick, limit: { devices: 3 } }\n", Code::MissingKey, (8, 33), "`per`"),
+        ("DETECTION_s\nresponse: { scan: Quick, escalate: {} }\n", Code::MissingKey, (8, 36), "`within`"),
         (
-            "DETECTION_s\nresponse: { scan: Quick, escalate: {} }\n",
-            Code::NotSupported,
-            (8, 26),
-            "`escalate` is not supported yet",
+            "DETECTION_s\nresponse: { scan: Quick, escalate: { to: Full, after: 0, within: 1d } }\n",
+            Code::InvalidValue,
+            (8, 55),
+            "from 1 to 1000",
         ),
-        ("DETECTION_s\nresponse: { scan: Quick, merge_window: 1h }\n", Code::NotSupported, (8, 26), "`merge_window`"),
-        ("DETECTION_s\nactive: weekdays\n", Code::NotSupported, (8, 1), "`active` is not supported yet"),
+        (
+            "DETECTION_s\nresponse: { scan: Quick, escalate: { to: Full, afer: 2, within: 1d } }\n",
+            Code::UnknownKey,
+            (8, 48),
+            "did you mean `after`",
+        ),
+        (
+            "DETECTION_s\nresponse: { scan: Quick, cooldown: { first: 6h, longest: 6h } }\n",
+            Code::InvalidValue,
+            (8, 58),
+            "could not grow",
+        ),
+        (
+            "DETECTION_s\nresponse: { scan: Quick, cooldown: { first: 6h, factor: 1, longest: 7d } }\n",
+            Code::InvalidValue,
+            (8, 57),
+            "from 2 to 100",
+        ),
+        (
+            "DETECTION_s\nresponse: { scan: Quick, active: nights }\n",
+            Code::UnknownInterval,
+            (8, 34),
+            "defaults.yaml, at the top",
+        ),
+        ("DETECTION_s\nresponse: { scan: Quick, active: [] }\n", Code::InvalidValue, (8, 34), "never be active"),
+        ("DETECTION_s\nresponse: { scan: Quick, merge_window: 2y }\n", Code::InvalidValue, (8, 40), "not a duration"),
+        ("DETECTION_s\nresponse: { scan: Quick, max_alert_age: 0s }\n", Code::InvalidValue, (8, 41), "at least 1s"),
+        ("DETECTION_s\nactive: weekdays\n", Code::UnknownKey, (8, 1), "belongs below `response`"),
+        ("DETECTION_s\ntime_intervals: {}\n", Code::UnknownKey, (8, 1), "live in defaults.yaml"),
         ("DETECTION_s\nsilences: []\n", Code::NotSupported, (8, 1), "`silences`"),
-        ("correlation: { type: event_count }\n", Code::NotSupported, (4, 1), "`correlation` documents"),
-        ("filter: { rules: any }\n", Code::NotSupported, (4, 1), "`filter` documents"),
+        ("DETECTION_s\naction: global\n", Code::NotSupported, (8, 1), "collections"),
+        ("DETECTION_s\nrelated: [{ id: a, type: derved }]\n", Code::InvalidValue, (8, 26), "did you mean `derived`"),
+        ("DETECTION_s\nrelated: [{ id: a }]\n", Code::MissingKey, (8, 11), "`type`"),
+        ("DETECTION_s\nrelated: a\n", Code::InvalidValue, (8, 10), "must be a list"),
         ("DETECTION_s\nlevel: hihg\n", Code::InvalidValue, (8, 8), "did you mean `high`"),
         ("DETECTION_s\nstatus: stabel\n", Code::InvalidValue, (8, 9), "did you mean `stable`"),
         ("DETECTION_s\ntitle: again\n", Code::DuplicateKey, (8, 1), "there twice"),
@@ -125,7 +154,8 @@ fn every_kind_of_error_has_its_place_and_its_words() {
         ("detection:\n  s:\n  condition: s\n", Code::EmptyDetection, (5, 3), "`s` is empty"),
         ("detection:\n  condition: s\n", Code::EmptyDetection, (4, 1), "no selection"),
         ("detection:\n  s: { category: a }\n", Code::MissingKey, (4, 1), "condition: s"),
-        ("detection:\n  s: [word, other]\n  condition: s\n", Code::NotSupported, (5, 7), "name the field"),
+        ("detection:\n  s: [word, [other]]\n  condition: s\n", Code::InvalidValue, (5, 13), "a list within a list"),
+        ("detection:\n  s: [word, '']\n  condition: s\n", Code::InvalidValue, (5, 13), "hold for everything"),
         (
             "detection:\n  s: { category: a }\n  timeframe: 5m\n  condition: s\n",
             Code::NotSupported,
@@ -147,8 +177,37 @@ fn every_kind_of_error_has_its_place_and_its_words() {
         ),
         ("detection:\n  s: { category: a }\n  condition: 1 of x_*\n", Code::UndefinedSelection, (6, 19), "`x_*`"),
         ("detection:\n  s: { category: a }\n  condition: 2 of them\n", Code::InvalidCondition, (6, 19), "only 1"),
-        ("TESTcategory|base64: a", Code::NotSupported, (6, 5), "`base64` is not supported yet"),
-        ("TESTcategory|fieldref: title", Code::NotSupported, (6, 5), "`fieldref`"),
+        ("TESTcategory|base64|re: a", Code::InvalidModifiers, (6, 5), "`base64` changes a text, and `re`"),
+        ("TESTcategory|windash|exists: true", Code::InvalidModifiers, (6, 5), "there is none here"),
+        ("TESTdevice.ip|cidr|windash: 10.0.0.0/8", Code::InvalidModifiers, (6, 5), "only `expand`"),
+        ("TESTcategory|wide: evil", Code::InvalidModifiers, (6, 5), "`wide|base64offset|contains`"),
+        ("TESTcategory|base64|wide: evil", Code::InvalidModifiers, (6, 5), "write `wide` first"),
+        ("TESTcategory|wide|utf16|base64: evil", Code::InvalidModifiers, (6, 5), "only one of `wide"),
+        ("TESTcategory|base64|base64offset: evil", Code::InvalidModifiers, (6, 5), "choose one"),
+        ("TESTcategory|base64offset|endswith: evil", Code::InvalidModifiers, (6, 5), "only `contains`"),
+        ("TESTcategory|base64offset: e", Code::InvalidValue, (6, 28), "too short"),
+        ("TESTcategory|base64: e*", Code::InvalidValue, (6, 22), "without wildcards"),
+        ("TESTcategory|windash|base64: -e", Code::InvalidModifiers, (6, 5), "write the forms out"),
+        ("TESTcategory|fieldref: titel", Code::UnknownField, (6, 24), "did you mean `title`"),
+        ("TESTcategory|fieldref: 5", Code::InvalidValue, (6, 24), "not a number"),
+        ("TESTcategory|fieldref|re: title", Code::InvalidModifiers, (6, 5), "`fieldref` compares texts"),
+        ("TESTcategory|contains|fieldref: title", Code::InvalidModifiers, (6, 5), "stand after `fieldref`"),
+        ("TESTcategory|fieldref|base64: title", Code::InvalidModifiers, (6, 5), "the name of a field"),
+        ("TESTcategory|hour: 5", Code::InvalidModifiers, (6, 5), "holds no time"),
+        ("TESTcreated_at|hour: 24", Code::InvalidValue, (6, 22), "from 0 to 23"),
+        ("TESTcreated_at|hour: noon", Code::InvalidValue, (6, 22), "from 0 to 23"),
+        ("TESTcreated_at|hour|day: 5", Code::InvalidModifiers, (6, 5), "only one of `minute"),
+        ("TESTcreated_at|hour|contains: 5", Code::InvalidModifiers, (6, 5), "only `gt gte lt lte`"),
+        ("TESTcreated_at|hour|cased: 5", Code::InvalidModifiers, (6, 5), "`cased` is about text"),
+        ("TESTcategory|expand: plain", Code::InvalidValue, (6, 22), "needs a placeholder"),
+        ("TESTcategory|expand: '%nobody%'", Code::UnknownList, (6, 22), "`nobody.list`"),
+        ("TESTcategory|expand|all: ['%a%', '%b%']", Code::InvalidModifiers, (6, 5), "any value of its list"),
+        ("TEST'|cidr': 10.0.0.0/8", Code::InvalidModifiers, (6, 5), "needs a field"),
+        ("TEST'|neq': word", Code::InvalidModifiers, (6, 5), "negate in the condition"),
+        ("TEST'|all': [word]", Code::InvalidModifiers, (6, 5), "two values"),
+        ("TEST'|': word", Code::UnknownField, (6, 5), "no field ``"),
+        ("TESTdevice.tags[any]: a", Code::NotSupported, (6, 5), "Sigma 3"),
+        ("TESTraw.list[0].x: a", Code::NotSupported, (6, 5), "any of its elements"),
         ("TESTcategory|not: a", Code::UnknownModifier, (6, 5), "`neq`"),
         ("TESTcategory|contains|re: a", Code::InvalidModifiers, (6, 5), "only one of"),
         ("TESTcategory|i: a", Code::InvalidModifiers, (6, 5), "flags of `re`"),
@@ -275,4 +334,40 @@ fn files_are_found_once_and_within_limits() {
     codes.sort();
     assert_eq!(codes, [Code::UnreadableFile, Code::FileTooLarge]);
     assert_eq!(RuleSet::load_dir(&root.join("absent")).unwrap_err().diagnostics[0].code, Code::UnreadableFile);
+}
+
+#[test]
+fn hostile_sets_end_soon() {
+    let names = |count: usize, start: usize| {
+        (start..start + count).map(|at| format!("nobody-has-this-name-{at:08}")).collect::<Vec<_>>().join(", ")
+    };
+    // Thousands of names that lead nowhere, among thousands of rules.
+    let many: String = (0..3000)
+        .map(|at| rule("s:\n  category: a\ncondition: s", "").replace("-000000000001", &format!("-{at:012}")) + "---\n")
+        .collect();
+    let filters: String = (0..20)
+        .map(|at| {
+            let rules = names(900, at * 1000);
+            format!("title: f{at}\nfilter: {{ rules: [{rules}], s: {{ category: a }}, condition: not s }}\n---\n")
+        })
+        .collect();
+    let found = RuleSet::from_sources([("a.yml", &many), ("b.yml", &filters)]).unwrap_err();
+    assert!(found.diagnostics.iter().any(|finding| finding.code == Code::UnknownRule), "{found}");
+    // Many keys that mean nothing.
+    let keys: String = (0..20_000).map(|at| format!("k{at}: 1\n")).collect();
+    let found = errors(&(keys + HEAD + BODY));
+    assert_eq!(found.diagnostics.len(), 501);
+    // Values that would become a great many expressions.
+    let expand = rule("s:\n  title|expand: '%a%x%a%'\ncondition: s", "");
+    let list = (0..200).map(|at| format!("a*{at}\n")).collect::<String>();
+    let found = RuleSet::from_sources([("a.yml", &expand), ("a.list", &list)]).unwrap_err();
+    assert_eq!(found.diagnostics[0].code, Code::InvalidList);
+}
+
+#[test]
+fn warnings_beyond_the_limit_never_hide_an_error() {
+    let warned = |at: u32| format!("title: t{at}\ndetection:\n  s:\n    category: a\n  condition: s\n---\n");
+    let broken = rule("s:\n  nope: a\ncondition: s", "");
+    let text: String = (0..600).map(warned).chain([broken + "---\n"]).chain((600..700).map(warned)).collect();
+    assert!(errors(&text).diagnostics.iter().any(|finding| finding.code == Code::UnknownField));
 }

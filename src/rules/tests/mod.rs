@@ -1,12 +1,22 @@
 //! What holds of the rules room.
 
+mod counting;
+mod defaults;
 mod errors;
+mod filters;
 mod generated;
 mod guide;
+mod indexed;
+mod intervals;
+mod joined;
+mod language;
 mod merging;
 mod oracle;
 mod properties;
+mod schema;
 mod semantics;
+mod vocabulary;
+mod warnings;
 
 use jiff::Timestamp;
 

@@ -83,7 +83,7 @@ labels! {
         /// It is.
         Loaded = "loaded",
         /// It has errors; the old one stays.
-        Rejected = "rejected",
+        Refused = "refused",
     }
 }
 

@@ -72,7 +72,7 @@ metrics! {
     RULES_INFO = "rules_info", Kind::Gauge, ["hash"],
         "Always 1; the label says which rule set decides.";
     RULES_RELOAD = "rules_reload_total", Kind::Counter, ["result"],
-        "Rule sets read, at start and on reload: loaded, or rejected with the old one still in force.";
+        "Rule sets read, at start and on reload: loaded, or refused with the old one still in force.";
     SCAN_ATTEMPTS = "scan_attempts_total", Kind::Counter, ["tenant", "result"],
         "Attempts to start a scan, by how they ended.";
     API_REQUEST_SECONDS = "api_request_seconds", Kind::Histogram(CALL_SECONDS), ["endpoint", "result"],

@@ -39,7 +39,7 @@ async fn run(config: &Path) -> i32 {
     config.kafka.embedded = true;
     telemetry::logs::init(&config.telemetry, Some("1")).expect("a log");
     let rules = RuleSet::load_dir(&config.rules.directory).expect("rules");
-    let worker = Worker::new(config, rules).expect("a worker");
+    let worker = Worker::new(config, rules).expect("a worker").watching_rules();
     let listener = worker.listen().await.expect("a port");
     let shutdown = CancellationToken::new();
     let mut terminated = signal(SignalKind::terminate()).expect("signals");

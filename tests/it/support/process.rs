@@ -65,6 +65,12 @@ impl Process {
         assert!(status.expect("kill(1)").success(), "{}: no such process", self.name);
     }
 
+    /// SIGHUP: it reads its rules anew.
+    pub(crate) fn hang_up(&self) {
+        let status = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
+        assert!(status.expect("kill(1)").success(), "{}: no such process", self.name);
+    }
+
     pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("it is our child")
     }

@@ -1,0 +1,97 @@
+//! Warnings about rules that are sound and do nothing. What is warned of is certain; not everything is found.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::contradiction::{Budget, is_contradictory};
+use super::coverage;
+use super::diagnostic::{Diagnostic, DiagnosticCode as Code, Report, Span};
+use super::document::Rule;
+use super::field::Field;
+use super::filter::Filter;
+use super::normal_form;
+use super::response::Response;
+use super::source::SourceFile;
+
+/// Comparisons that are spent on one rule set: some tens of milliseconds.
+const BUDGET: u64 = 4_000_000;
+
+/// The warning that a rule will have once its last day has passed, and from when on.
+pub(super) fn expiry(title: &str, response: &Response, source: &SourceFile) -> Option<(Timestamp, Diagnostic)> {
+    let (date, end) = response.expires?;
+    let mut report = Report::new(source);
+    let message = format!("the rule \"{title}\" matches nothing any more: it expired after {date}");
+    report.warning(Code::ExpiredRule, response.expires_span, message).help("remove the rule, or move `expires` on");
+    report.diagnostics.pop().map(|finding| (end, finding))
+}
+
+/// Looks at the rules of a set together.
+pub(super) fn look(rules: &[Rule], filters: &[Filter], fields: &[Field], sources: &[SourceFile]) -> Vec<Diagnostic> {
+    let by_name: HashMap<&str, &SourceFile> = sources.iter().map(|source| (source.shown.as_str(), source)).collect();
+    let mut budget = Budget(BUDGET);
+    let mut findings = Vec::new();
+    let mut alternatives: Vec<_> = rules.iter().map(normal_form::of_rule).collect();
+    for (rule, alternatives) in rules.iter().zip(&mut alternatives) {
+        let Some(source) = by_name.get(rule.file.as_str()) else { continue };
+        let mut report = Report::new(source);
+        if let Some(alternatives) = alternatives {
+            alternatives.retain(|alternative| !is_contradictory(alternative, fields, &mut budget));
+        }
+        if !rule.selections.is_empty() && alternatives.as_ref().is_some_and(Vec::is_empty) {
+            let place = place_of(source, rule, "condition");
+            let message = "no alert can match this rule: its tests contradict each other";
+            report.warning(Code::NeverMatches, place, message).help("`rules explain` shows what each test wants");
+        } else {
+            warn_of_selections(rule, source, fields, &mut budget, &mut report);
+        }
+        findings.append(&mut report.diagnostics);
+    }
+    for (one, other) in coverage::covered(rules, filters, &alternatives, &mut budget) {
+        let (rule, by) = (&rules[one], &rules[other]);
+        let Some(source) = by_name.get(rule.file.as_str()) else { continue };
+        let mut report = Report::new(source);
+        let message = format!(
+            "this rule changes nothing: whatever it matches, the rule \"{}\" ({}:{}) matches too and asks for at least \
+             as much",
+            by.title, by.file, by.line
+        );
+        report.warning(Code::ShadowedRule, rule.id_span, message).help("remove one of the two, or tell them apart");
+        findings.append(&mut report.diagnostics);
+    }
+    findings
+}
+
+fn warn_of_selections(
+    rule: &Rule,
+    source: &SourceFile,
+    fields: &[Field],
+    budget: &mut Budget,
+    report: &mut Report<'_>,
+) {
+    for selection in &rule.selections {
+        let never = normal_form::of_selection(selection)
+            .is_some_and(|parts| parts.iter().all(|alternative| is_contradictory(alternative, fields, budget)));
+        if never {
+            let place = place_of(source, rule, &selection.name);
+            let message =
+                format!("no alert can match the selection `{}`: its tests contradict each other", selection.name);
+            report.warning(Code::NeverMatches, place, message);
+        }
+    }
+}
+
+/// Where a key of the detection stands; the rule's id where it is not at the start of a line.
+fn place_of(source: &SourceFile, rule: &Rule, key: &str) -> Span {
+    let mut start = 0;
+    for (number, line) in source.text.split_inclusive('\n').enumerate() {
+        let word = line.trim_start();
+        let is_here = word.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
+        if number + 1 >= rule.line as usize && is_here {
+            let start = start + line.len() - word.len();
+            return Span { start, end: start + key.len() };
+        }
+        start += line.len();
+    }
+    rule.id_span
+}
