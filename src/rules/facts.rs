@@ -157,8 +157,10 @@ impl FactStore {
     /// Adds a value that has to be written first: a time, a number.
     pub(super) fn push_displayed(&mut self, value: impl Display) {
         let start = self.buffer.len();
-        // Writing to a `String` does not fail.
-        let _ = write!(self.buffer, "{value}");
+        if write!(self.buffer, "{value}").is_err() {
+            // Nothing that is written here refuses to be; half a value would be worse than an empty one.
+            self.buffer.truncate(start);
+        }
         self.close(start);
     }
 

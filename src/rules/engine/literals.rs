@@ -23,7 +23,12 @@ fn any_of(hir: &Hir) -> Option<Vec<String>> {
         HirKind::Repetition(repetition) if repetition.min > 0 => any_of(&repetition.sub),
         HirKind::Concat(parts) => {
             let whole = longest_run(parts).map(|run| vec![run]);
-            parts.iter().filter(|part| !is_letters(part)).filter_map(any_of).chain(whole).max_by_key(worth)
+            parts
+                .iter()
+                .filter(|part| !is_letters(part))
+                .filter_map(any_of)
+                .chain(whole)
+                .max_by_key(|texts| worth(texts))
         }
         HirKind::Alternation(parts) => {
             let all: Vec<Vec<String>> = parts.iter().map(any_of).collect::<Option<_>>()?;
@@ -35,7 +40,7 @@ fn any_of(hir: &Hir) -> Option<Vec<String>> {
 }
 
 /// A set of texts prunes as well as its shortest.
-fn worth(texts: &Vec<String>) -> usize {
+fn worth(texts: &[String]) -> usize {
     texts.iter().map(String::len).min().unwrap_or_default()
 }
 

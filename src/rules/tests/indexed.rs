@@ -30,6 +30,7 @@ fn both(rules: &[Rule], set: &RuleSet, index: &Index, scratch: &mut Scratch, ale
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the counts are quoted")]
 fn the_index_finds_what_testing_every_rule_finds() {
     let mut random = StdRng::seed_from_u64(17);
     let texts: Vec<String> = (0..400).map(|number| rule(&mut random, number, true)).collect();

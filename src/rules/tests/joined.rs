@@ -70,9 +70,9 @@ fn escalations_and_counts_of_several_rules_ride_along() {
     let scan = scan(&rules);
     assert!(!scan.terms.awaits_threshold);
     let mut counts: Vec<(u32, &str)> =
-        scan.terms.thresholds.iter().map(|each| (each.at_least, &each.rule_id[35..])).collect();
+        scan.terms.thresholds.iter().map(|each| (each.at_least, each.rule_id.as_str())).collect();
     counts.sort_unstable();
-    assert_eq!(counts, [(3, "a"), (5, "1")]);
+    assert_eq!(counts, [(3, "00000000-0000-4000-8000-00000000000a"), (5, "00000000-0000-4000-8000-000000000001")]);
 }
 
 #[test]

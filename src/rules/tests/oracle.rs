@@ -29,9 +29,12 @@ fn event(alert: &Alert) -> Value {
     Value::Object(event)
 }
 
+/// What differs, and whether a rule's text shows it.
+type Difference = (&'static str, fn(&str) -> bool);
+
 /// Where the two engines may differ, and why ours is what we want. A difference that no line explains is a bug; a line
 /// that explains nothing is out of date.
-const DIFFERENCES: &[(&str, fn(&str) -> bool)] = &[
+const DIFFERENCES: &[Difference] = &[
     // `startswith: a*b` compiles to `a.*b$` there: the two anchors are swapped.
     ("a wildcard inside `startswith` or `endswith`", |text| {
         text.lines().any(|line| {
@@ -101,6 +104,7 @@ fn whole_event(alert: &Alert) -> Value {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the counts are quoted")]
 fn every_difference_from_the_oracle_is_explained() {
     let mut random = StdRng::seed_from_u64(5);
     let alerts: Vec<Alert> = (0..60).map(|_| vocabulary::alert(&mut random)).collect();
@@ -139,6 +143,7 @@ fn every_difference_from_the_oracle_is_explained() {
 
 /// Files in the style of public rules: the set to start from, and one rule for each construct.
 #[test]
+#[expect(clippy::print_stdout, reason = "the counts are quoted")]
 fn rule_files_in_the_public_style_match_what_the_oracle_matches() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut alerts: Vec<Alert> = Vec::new();
