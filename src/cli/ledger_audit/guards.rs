@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::lane::{Device, Lane, Place, key};
-use super::requests::{Origin, describe};
+use super::requests::{A_DAY, Request, describe};
 use super::violation::ViolationCode;
 use crate::event::{
     DeviceRef, Failed, FailedReason, Finished, FinishedStatus, Intent, Outcome, Requested, ScanType, Suppressed,
@@ -63,8 +63,9 @@ impl Lane {
     /// An offset up to which the writer of a record about these requests had certainly read the log.
     pub(super) fn seen(&self, ids: &[String]) -> i64 {
         let requests = ids.iter().filter_map(|id| self.requests.get(&key(id)));
-        let made = requests.filter(|request| request.origin == Origin::Requested).map(|request| request.offset);
-        made.max().max(self.claimed_at).unwrap_or(-1)
+        // Without its first record in the log, it may have been read long before.
+        let first = |request: &&Request| request.open.as_ref().is_some_and(|open| open.asked.is_some());
+        requests.filter(first).map(|request| request.offset).max().max(self.claimed_at).unwrap_or(-1)
     }
 
     /// Age, threshold, fitness of the device and the rest after the scan.
@@ -121,7 +122,10 @@ impl Lane {
         let rest = body.cooldown_seconds;
         if !(base..=longest).contains(&rest) {
             self.violation(ViolationCode::RestDiffers, &[], place, || {
-                format!("scan {} rests its device for {rest} s, and {base} s to {longest} s are asked for", body.scan_id)
+                format!(
+                    "scan {} rests its device for {rest} s, and {base} s to {longest} s are asked for",
+                    body.scan_id
+                )
             });
         }
     }
@@ -143,7 +147,8 @@ impl Lane {
         for id in &body.request_ids {
             let Some(request) = self.requests.get(&key(id)) else { continue };
             let (made, open) = (request.offset, request.open.as_ref());
-            let Some((asked, reached)) = open.and_then(|open| Some((open.asked.as_deref()?, open.reach.reached))) else {
+            let Some((asked, reached)) = open.and_then(|open| Some((open.asked.as_deref()?, open.reach.reached)))
+            else {
                 continue;
             };
             let because = match body.reason {
@@ -157,16 +162,17 @@ impl Lane {
                     "it awaits no threshold".to_owned()
                 }
                 SuppressedReason::BelowThreshold if reached => "a threshold was reached".to_owned(),
-                // What came before the log that is left may be the reason of all others.
-                _ if !self.complete => continue,
+                // What came before the log that is left may be the reason of all others; some are remembered for a day.
+                _ if !self.reaches_back(A_DAY.saturating_mul(2), place.time) => continue,
                 SuppressedReason::Duplicate if !self.is_known_alert(asked) => {
                     "no other request came of the same alert".to_owned()
                 }
-                SuppressedReason::Silenced if !self.may_be_silenced(asked, &body.device, seen, place.time) => {
-                    "no silence matched".to_owned()
-                }
                 SuppressedReason::Covered if !self.may_be_covered(asked) => {
                     "no scan was running when its alert was raised".to_owned()
+                }
+                _ if !self.complete => continue,
+                SuppressedReason::Silenced if !self.may_be_silenced(asked, &body.device, seen, place.time) => {
+                    "no silence matched".to_owned()
                 }
                 SuppressedReason::Cooldown if !self.may_rest(&body.device, place.time) => {
                     "the device does not rest".to_owned()
@@ -191,9 +197,10 @@ impl Lane {
         // A threshold may ask for less than the request itself says.
         let wanted = if asked.terms.awaits_threshold { ScanType::Quick } else { asked.scan_type };
         let device = self.devices.get(&key(&asked.device.id));
-        device.into_iter().flat_map(|device| &device.ended).any(|scan| {
-            scan.began_at <= raised && raised <= scan.ended_at && wanted <= scan.scan_type
-        })
+        device
+            .into_iter()
+            .flat_map(|device| &device.ended)
+            .any(|scan| scan.began_at <= raised && raised <= scan.ended_at && wanted <= scan.scan_type)
     }
 
     fn may_rest(&self, device: &DeviceRef, at: Timestamp) -> bool {

@@ -1,6 +1,7 @@
 //! One partition of the ledger: which records count, and the bookkeeping that all checks share.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -267,6 +268,7 @@ impl Lane {
         violations.take_over(assumed, false);
         self.standing = Standing::Known;
         self.holds_from = Some(offset);
+        self.first_time = None;
         self.halted = None;
         self.scans = HashMap::new();
         self.void_intents = HashMap::new();
@@ -374,6 +376,12 @@ impl Lane {
             self.counts.void += 1;
         }
         counts
+    }
+
+    /// Whether the log shows everything of so long before a moment.
+    pub(super) fn reaches_back(&self, by: Duration, time: Timestamp) -> bool {
+        self.complete
+            || self.first_time.is_some_and(|first| first.saturating_add(by).is_ok_and(|reached| reached < time))
     }
 
     pub(super) fn device(&mut self, id: &str) -> &mut Device {

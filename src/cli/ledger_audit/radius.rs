@@ -3,7 +3,7 @@
 //! Counted as the log proves it: intents that counted, without those that were withdrawn, since the cap was last
 //! re-armed. Times of another owner are taken as older by the tolerance between clocks, so a count is never too high.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -45,6 +45,27 @@ struct Window {
     by_time: BTreeMap<(Timestamp, i64), Reached>,
     /// Intents of each device.
     devices: HashMap<Key, u32>,
+    /// When each device was reached last, by the writer's own clock and whatever became of the intent: one that was may be
+    /// reached again.
+    last: HashMap<Key, Timestamp>,
+}
+
+/// An intent of the last day, for windows that are yet to be drawn.
+#[derive(Debug)]
+struct Past {
+    time: Timestamp,
+    offset: i64,
+    device: Key,
+    rule_ids: Box<[Box<str>]>,
+    of_another: bool,
+    withdrawn: bool,
+}
+
+impl Past {
+    /// Its time, no later than the clock of any owner that may read it said.
+    fn at(&self, tolerance: Duration) -> Timestamp {
+        if self.of_another { older(self.time, tolerance) } else { self.time }
+    }
 }
 
 impl Window {
@@ -70,6 +91,16 @@ impl Window {
     fn reach(&mut self, time: Timestamp, offset: i64, device: Key) {
         self.by_time.insert((time, offset), Reached { device, of_another: false });
         *self.devices.entry(device).or_default() += 1;
+        self.reached_at(device, time);
+        if self.last.len() > self.by_time.len().saturating_mul(2).saturating_add(MOST_KEPT) {
+            let per = self.per.saturating_add(LONGEST);
+            self.last.retain(|_, last| last.saturating_add(per).is_ok_and(|until| until > time));
+        }
+    }
+
+    fn reached_at(&mut self, device: Key, time: Timestamp) {
+        let last = self.last.entry(device).or_insert(time);
+        *last = time.max(*last);
     }
 
     fn give_back(&mut self, time: Timestamp, offset: i64) {
@@ -81,6 +112,7 @@ impl Window {
     fn clear(&mut self) {
         self.by_time.clear();
         self.devices.clear();
+        self.last.clear();
     }
 }
 
@@ -91,6 +123,8 @@ pub(super) struct Radius {
     rearmed: HashMap<Box<str>, i64>,
     windows: Vec<Window>,
     of_rule: HashMap<Box<str>, Vec<usize>>,
+    /// Intents of the last day, oldest first.
+    past: VecDeque<Past>,
     /// Offsets that prove that the total cap was passed, under the latest claim.
     total_passed: Vec<[i64; 3]>,
 }
@@ -123,6 +157,7 @@ impl Radius {
     /// Another owner: its clock may be ahead of the one that wrote so far.
     pub(super) fn claimed(&mut self, tolerance: Duration) {
         self.total_passed.clear();
+        self.past.iter_mut().for_each(|past| past.of_another = true);
         for window in &mut self.windows {
             let before = std::mem::take(&mut window.by_time);
             window.by_time = before
@@ -135,26 +170,46 @@ impl Radius {
         }
     }
 
-    fn window(&mut self, rule: &str, per: Duration) -> usize {
+    /// The window of a cap; drawn from the intents of the last day where the cap is new.
+    fn window(&mut self, rule: &str, per: Duration, tolerance: Duration) -> usize {
+        let rearmed = self.rearmed.get(rule).copied().unwrap_or(-1);
         if !self.of_rule.contains_key(rule) {
             self.of_rule.insert(rule.into(), Vec::new());
         }
         let Some(of_rule) = self.of_rule.get_mut(rule) else { return 0 };
         let known = of_rule.iter().copied().find(|at| self.windows.get(*at).is_some_and(|window| window.per == per));
         known.unwrap_or_else(|| {
+            let mut window = Window { per, by_time: BTreeMap::new(), devices: HashMap::new(), last: HashMap::new() };
+            let of_cap = |past: &&Past| rule == TOTAL || past.rule_ids.iter().any(|id| **id == *rule);
+            for past in self.past.iter().filter(|past| past.offset > rearmed).filter(of_cap) {
+                window.reached_at(past.device, past.time);
+                if !past.withdrawn {
+                    let reached = Reached { device: past.device, of_another: past.of_another };
+                    window.by_time.insert((past.at(tolerance), past.offset), reached);
+                    *window.devices.entry(past.device).or_default() += 1;
+                }
+            }
             let at = self.windows.len();
             of_rule.push(at);
-            self.windows.push(Window { per, by_time: BTreeMap::new(), devices: HashMap::new() });
+            self.windows.push(window);
             at
         })
     }
 
     /// The oldest and the latest intent of a window that another device would pass.
-    fn passed(&mut self, at: usize, devices: u32, device: Key, now: Timestamp) -> Option<[i64; 2]> {
+    fn passed(
+        &mut self,
+        at: usize,
+        devices: u32,
+        device: Key,
+        now: Timestamp,
+        tolerance: Duration,
+    ) -> Option<[i64; 2]> {
         let window = self.windows.get_mut(at)?;
         window.drop_before(now);
         let full = window.devices.len() >= usize::try_from(devices).unwrap_or(usize::MAX);
-        if !full || window.devices.contains_key(&device) {
+        let since = older(older(now, window.per), tolerance);
+        if !full || window.last.get(&device).is_some_and(|last| *last >= since) {
             return None;
         }
         let offsets = || window.by_time.keys().map(|(_, offset)| *offset);
@@ -163,6 +218,11 @@ impl Radius {
 
     /// A withdrawn intent reached nobody.
     pub(super) fn give_back(&mut self, windows: &[usize], time: Timestamp, offset: i64, tolerance: Duration) {
+        if let Ok(at) = self.past.binary_search_by_key(&offset, |past| past.offset)
+            && let Some(past) = self.past.get_mut(at)
+        {
+            past.withdrawn = true;
+        }
         for at in windows {
             if let Some(window) = self.windows.get_mut(*at) {
                 window.give_back(time, offset);
@@ -189,10 +249,15 @@ impl Lane {
             }
         }
         let device = key(&body.device.id);
-        let shorter = LONGEST.saturating_sub(place.options.clock_tolerance);
+        let tolerance = place.options.clock_tolerance;
+        let shorter = LONGEST.saturating_sub(tolerance);
         for limit in &limits {
-            let window = self.radius.window(&limit.rule_id, Duration::from_secs(limit.per_seconds).min(shorter));
-            if let Some(before) = self.radius.passed(window, limit.devices, device, place.time) {
+            let per = Duration::from_secs(limit.per_seconds).min(shorter);
+            let window = self.radius.window(&limit.rule_id, per, tolerance);
+            let passed = self.radius.passed(window, limit.devices, device, place.time, tolerance);
+            // A device that was reached before the log begins may be reached again.
+            let whole = self.reaches_back(per.saturating_add(tolerance), place.time);
+            if let Some(before) = passed.filter(|_| whole) {
                 self.violation(ViolationCode::BlastRadiusExceeded, &before, place, || {
                     format!(
                         "scan {} reaches one device more than the {} in {} s that rule {} allows",
@@ -202,8 +267,10 @@ impl Lane {
             }
         }
         if let Some((devices, per)) = place.options.blast_radius {
-            let window = self.radius.window(TOTAL, per.min(shorter));
-            if let Some([oldest, latest]) = self.radius.passed(window, devices, device, place.time)
+            let per = per.min(shorter);
+            let window = self.radius.window(TOTAL, per, tolerance);
+            if let Some([oldest, latest]) = self.radius.passed(window, devices, device, place.time, tolerance)
+                && self.reaches_back(per.saturating_add(tolerance), place.time)
                 && self.radius.total_passed.len() < MOST_KEPT
             {
                 self.radius.total_passed.push([oldest, latest, place.offset]);
@@ -218,6 +285,14 @@ impl Lane {
                 window.drop_before(place.time);
                 window.reach(place.time, place.offset, device);
             }
+        }
+        let rule_ids = body.rule_ids.iter().map(|rule| rule.as_str().into()).collect();
+        let (time, offset) = (place.time, place.offset);
+        let past = Past { time, offset, device, rule_ids, of_another: false, withdrawn: false };
+        self.radius.past.push_back(past);
+        while self.radius.past.front().is_some_and(|past| past.time.saturating_add(LONGEST).is_ok_and(|end| end < time))
+        {
+            self.radius.past.pop_front();
         }
         windows
     }

@@ -251,12 +251,7 @@ pub(super) fn draw(
 }
 
 /// Counts a lane's requests; returns those that neither ended nor can end, because their scan is over.
-fn count_requests(
-    lane: &Lane,
-    report: &mut RequestReport,
-    options: &AuditOptions,
-    violations: &mut Violations,
-) -> u64 {
+fn count_requests(lane: &Lane, report: &mut RequestReport, options: &AuditOptions, violations: &mut Violations) -> u64 {
     let mut lost = 0;
     let now = options.at_rest.or(lane.clock);
     let is_overdue = |expires_at: Timestamp| {
@@ -298,12 +293,14 @@ fn count_requests(
         });
     }
     listed.sort_unstable_by_key(|(offset, _)| *offset);
-    report.in_flight.oldest.extend(listed.into_iter().take(options.listed_in_flight).map(|(offset, open)| OpenRequest {
-        partition: lane.partition,
-        offset,
-        request_id: open.id.to_string(),
-        device_id: open.device_id.to_string(),
-        scan_id: open.scan.as_deref().map(str::to_owned),
+    report.in_flight.oldest.extend(listed.into_iter().take(options.listed_in_flight).map(|(offset, open)| {
+        OpenRequest {
+            partition: lane.partition,
+            offset,
+            request_id: open.id.to_string(),
+            device_id: open.device_id.to_string(),
+            scan_id: open.scan.as_deref().map(str::to_owned),
+        }
     }));
     lost
 }

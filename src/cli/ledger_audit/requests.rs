@@ -1,5 +1,7 @@
 //! Requests: each is made once and ends once.
 
+use std::time::Duration;
+
 use super::lane::{Key, Lane, Place, key};
 use super::thresholds::Reach;
 use super::violation::ViolationCode;
@@ -7,6 +9,9 @@ use crate::event::{AlertRef, DeviceRef, Failed, FailedReason, Mode, Outcome, Req
 
 /// What intake writes as the claim of its own failures.
 const INTAKE: &str = "intake";
+
+/// The worker knows an ended request again for no longer.
+pub(super) const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who is known to have written of a request first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +84,7 @@ impl Lane {
             device_id: body.device.id.as_str().into(),
             mode: Some(body.mode),
             scan: None,
-            asked: Some(Box::new(body.clone())),
+            asked: self.is_first(body, place).then(|| Box::new(body.clone())),
             reach,
         };
         self.know_alert(body, id);
@@ -120,6 +125,13 @@ impl Lane {
         } else {
             place.repeated = true;
         }
+    }
+
+    /// Whether this is certainly the first record of the request: the first one binds, and in a log that begins late it may
+    /// be gone while the request was still open or known again.
+    fn is_first(&self, body: &Requested, place: &Place<'_>) -> bool {
+        let age = body.expires_at.duration_since(place.time).unsigned_abs();
+        self.reaches_back(age.max(A_DAY), place.time)
     }
 
     /// Takes a request of a log that begins late on trust: it was made before the log that is left, or its end was void.

@@ -126,7 +126,8 @@ impl Lane {
                 || self.first_time.is_some_and(|first| {
                     later(later(first, within(threshold)), place.options.clock_tolerance) < recorded
                 });
-            let seen = self.sightings.seen.entry(key(&format!("{}\n{}", threshold.rule_id, body.device.id))).or_default();
+            let seen =
+                self.sightings.seen.entry(key(&format!("{}\n{}", threshold.rule_id, body.device.id))).or_default();
             if let Some(clock) = self.dispatch_clock {
                 while seen.sightings.front().is_some_and(|first| later(first.counted_until, margin) < clock) {
                     seen.sightings.pop_front();

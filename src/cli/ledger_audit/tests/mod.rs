@@ -4,6 +4,7 @@ mod broker;
 mod builder;
 mod clean;
 mod driven;
+mod guards;
 mod planted;
 mod topics;
 
