@@ -1,5 +1,7 @@
 //! Calls: an intent for every call, a result for every intent, one scan of a device at a time.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::lane::{Key, Lane, Place, key};
@@ -33,6 +35,10 @@ impl Lane {
         self.counts.intents += 1;
         self.check_turn(body, place);
         self.check_device(body, place);
+        let seen = self.seen(&body.request_ids);
+        self.check_intent_guards(body, place);
+        let silenced = self.check_silences(body, seen, place);
+        let windows = self.check_radius(body, seen, place);
         let requests = self.take_requests(body, place);
         let call = self.calls.len();
         self.calls.push(Span { from: place.time, to: body.latest_arrival, offset: place.offset, left: true });
@@ -48,6 +54,8 @@ impl Lane {
         scan.attempt = body.attempt;
         scan.offset = place.offset;
         scan.halted = halted;
+        (scan.silenced, scan.windows, scan.intended_at) = (silenced, windows, place.time);
+        scan.rest = Some(Duration::from_secs(body.cooldown_seconds));
         scan.call = Some(call);
         scan.requests = requests;
     }
@@ -167,6 +175,10 @@ impl Lane {
         match self.awaited(&body.scan_id, body.attempt) {
             Awaited::Yes => {
                 self.counts.withdrawn += 1;
+                if let Some(scan) = self.scans.get(&*body.scan_id) {
+                    let tolerance = place.options.clock_tolerance;
+                    self.radius.give_back(&scan.windows, scan.intended_at, scan.offset, tolerance);
+                }
                 self.settle_call(&body.scan_id, None);
                 self.give_back(&body.scan_id);
             }
@@ -189,6 +201,7 @@ impl Lane {
 
     /// A call certainly left: not while the kill switch was pulled. Its owner had read the switch before the intent.
     fn check_halt(&self, scan_id: &str, place: &mut Place<'_>) {
+        self.check_silent_call(scan_id, place);
         let Some(scan) = self.scans.get(scan_id) else { return };
         if let (Some(pulled), Some(now)) = (scan.halted, self.halted)
             && pulled == now
@@ -238,6 +251,7 @@ impl Lane {
     pub(super) fn accepted(&mut self, body: &Accepted, place: &mut Place<'_>) {
         let Accepted { scan_id, attempt, .. } = body;
         let action = Some(key(&body.action.id));
+        self.device(&body.device.id).may_rest(body.cooldown_until);
         match self.awaited(scan_id, *attempt) {
             Awaited::Yes => {
                 self.check_halt(scan_id, place);
@@ -249,6 +263,7 @@ impl Lane {
             Awaited::Unannounced(void) => return self.unannounced("accepted", scan_id, *attempt, void, place),
         }
         self.counts.accepted += 1;
+        self.check_rest(scan_id, body.cooldown_until, place);
         self.device(&body.device.id).rests(body.scan_type, body.cooldown_until, place.offset);
         if let Some(scan) = self.scans.get_mut(&**scan_id) {
             (scan.accepted, scan.action) = (true, action);
@@ -283,6 +298,7 @@ impl Lane {
     pub(super) fn joined(&mut self, body: &Joined, place: &mut Place<'_>) {
         let Joined { scan_id, .. } = body;
         let Some(attempt) = body.attempt else { return self.joined_running(body, place) };
+        self.device(&body.device.id).may_rest(body.cooldown_until);
         match self.awaited(scan_id, attempt) {
             Awaited::Yes => {
                 self.settle_call(scan_id, Some(body.arrived_by.unwrap_or(place.time)));
@@ -293,6 +309,7 @@ impl Lane {
             Awaited::Unannounced(void) => return self.unannounced("joined", scan_id, attempt, void, place),
         }
         self.counts.joined += 1;
+        self.check_rest(scan_id, body.cooldown_until, place);
         self.device(&body.device.id).rests(body.scan_type, body.cooldown_until, place.offset);
         if let Some(scan) = self.scans.get_mut(&**scan_id) {
             scan.action = body.action.as_ref().map(|action| key(&action.id));

@@ -22,6 +22,10 @@ pub struct LedgerAuditArgs {
     /// Do not read the alerts topic: faster, and the committed counts are then believed.
     #[arg(long)]
     pub skip_alerts: bool,
+    /// The worker runs and has nothing left to do, or should not have: a request that still waits five minutes after its
+    /// age limit is then a violation.
+    #[arg(long)]
+    pub at_rest: bool,
     /// Violations listed of each kind, and requests in flight listed. All are counted.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub list: usize,
@@ -39,6 +43,8 @@ pub async fn audit(
 ) -> anyhow::Result<AuditReport> {
     let mut options = AuditOptions::new(&kafka.alerts_topic, &scheduler.quota);
     (options.listed_violations, options.listed_in_flight) = (args.list, args.list);
+    options.blast_radius = Some((scheduler.blast_radius.devices, scheduler.blast_radius.per));
+    options.at_rest = args.at_rest.then(jiff::Timestamp::now);
     let mut audit = Audit::new(options);
     // The commits first: what they count is durable by then, so everything read after them must show it.
     let commits = kafka::committed(kafka, Cluster::Alerts, &kafka.group_id, &kafka.alerts_topic)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::event::{DeadLetterReason, FailedReason, SkippedReason};
@@ -21,6 +22,14 @@ pub struct AuditOptions {
     pub minute_window: Duration,
     /// Length of the long window.
     pub hour_window: Duration,
+    /// Distinct devices that all rules together may reach, and in what time; `None` where that is not checked. It is
+    /// configuration, and a change of it brings a new owner: only the latest owner's intents are judged by it.
+    pub blast_radius: Option<(u32, Duration)>,
+    /// The worker has nothing left to do at this moment, so a request that still waits past its age limit is a violation.
+    /// Otherwise such requests are only counted.
+    pub at_rest: Option<Timestamp>,
+    /// How long after its age limit a request that waits is overdue: time for the record of its end to be written.
+    pub overdue_margin: Duration,
     /// How far the clocks of two owners may differ before an end that is earlier than its beginning is a violation.
     pub clock_tolerance: Duration,
     /// How long, in time of the log, a request that ended is known again. After it the same request begins anew.
@@ -47,6 +56,9 @@ impl AuditOptions {
             per_hour: quota.per_hour,
             minute_window: quota.minute_window,
             hour_window: quota.hour_window,
+            blast_radius: None,
+            at_rest: None,
+            overdue_margin: Duration::from_secs(300),
             clock_tolerance: Duration::from_secs(60),
             memory: crate::scheduler::MEMORY,
             listed_violations: 20,

@@ -1,14 +1,19 @@
 //! One partition of the ledger: which records count, and the bookkeeping that all checks share.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::guards::{EndedScan, Unfit};
 use super::inputs::AuditOptions;
 use super::quota::Span;
+use super::radius::Radius;
 use super::requests::Request;
 use super::scans::Scan;
+use super::silences::Silences;
+use super::thresholds::Sightings;
 use super::violation::{ViolationCode, Violations};
 use crate::event::{Carried, ControlAction, EventBody, EventError, Genesis, ScanEvent, ScanType};
 
@@ -26,6 +31,12 @@ pub(super) fn key(text: &str) -> Key {
 pub(super) struct Device {
     /// The scan that is attempted or runs.
     pub(super) scan: Option<Box<str>>,
+    /// Defender does not know it, or cannot scan it.
+    pub(super) unfit: Option<Unfit>,
+    /// Scans that ended with success, oldest first.
+    pub(super) ended: Vec<EndedScan>,
+    /// The longest rest that any record speaks of, in shadow too.
+    pub(super) rests_until: Option<Timestamp>,
     rest: [Option<(Timestamp, i64)>; 2],
 }
 
@@ -37,6 +48,7 @@ impl Device {
             ScanType::Full => &mut self.rest[1],
         };
         *rest = (*rest).max(Some((until, offset)));
+        self.may_rest(until);
     }
 
     /// The rest that forbids such a scan at that moment.
@@ -44,6 +56,15 @@ impl Device {
         let [quick, full] = self.rest;
         let quick = quick.filter(|_| scan_type == ScanType::Quick);
         quick.max(full).filter(|(until, _)| *until > at)
+    }
+}
+
+/// Whether a record may bear the time of another host than the owner's.
+const fn is_from_elsewhere(body: &EventBody) -> bool {
+    match body {
+        EventBody::Requested(_) => true,
+        EventBody::Control(control) => !matches!(control.control, ControlAction::Tripped { .. }),
+        _ => false,
     }
 }
 
@@ -77,7 +98,13 @@ pub(super) struct Lane {
     pub(super) too_new: Option<(i64, u32)>,
     /// Latest time of any record before this one.
     pub(super) clock: Option<Timestamp>,
+    /// Latest time of a record that the dispatch side wrote: the worker forgets by it.
+    pub(super) dispatch_clock: Option<Timestamp>,
+    /// Time of the first record.
+    pub(super) first_time: Option<Timestamp>,
     claim: Option<String>,
+    /// Offset of the latest claim.
+    pub(super) claimed_at: Option<i64>,
     standing: Standing,
     /// What is found while the claim in force is not known by a record.
     assumed: Option<Violations>,
@@ -92,6 +119,11 @@ pub(super) struct Lane {
     /// Intents that did not count: offset by scan and attempt.
     pub(super) void_intents: HashMap<(Box<str>, u32), i64>,
     pub(super) devices: HashMap<Key, Device>,
+    /// Alerts by their id and device: the first request that came of one, and whether others did.
+    pub(super) alerts: HashMap<Key, (Key, bool)>,
+    pub(super) radius: Radius,
+    pub(super) silences: Silences,
+    pub(super) sightings: Sightings,
     pub(super) calls: Vec<Span>,
     pub(super) counts: Counts,
 }
@@ -131,7 +163,10 @@ impl Lane {
             genesis: None,
             too_new: None,
             clock: None,
+            dispatch_clock: None,
+            first_time: None,
             claim: None,
+            claimed_at: None,
             standing: Standing::Known,
             assumed: None,
             holds_from: None,
@@ -141,6 +176,10 @@ impl Lane {
             scans: HashMap::new(),
             void_intents: HashMap::new(),
             devices: HashMap::new(),
+            alerts: HashMap::new(),
+            radius: Radius::default(),
+            silences: Silences::default(),
+            sightings: Sightings::default(),
             calls: Vec::new(),
             counts: Counts::default(),
         }
@@ -206,12 +245,20 @@ impl Lane {
                 return;
             }
         };
-        let identity = u64::try_from(key(&event.id()) >> 64).unwrap_or_default();
+        // Only ends are compared with their repetitions.
+        let identity = match event.body.is_terminal() {
+            true => u64::try_from(key(&event.id()) >> 64).unwrap_or_default(),
+            false => 0,
+        };
+        self.first_time.get_or_insert(event.time);
         let mut place = Place { offset, time: event.time, identity, repeated: false, options, violations };
         self.check_tenant(&event.tenant, &mut place);
         self.event(&event.body, &mut place);
         self.counts.duplicates += u64::from(place.repeated);
         self.clock = self.clock.max(Some(event.time));
+        if !is_from_elsewhere(&event.body) {
+            self.dispatch_clock = self.dispatch_clock.max(Some(event.time));
+        }
     }
 
     /// The first claim of a log that begins late. Which decisions before it counted was a guess, so what they led to is
@@ -221,10 +268,12 @@ impl Lane {
         violations.take_over(assumed, false);
         self.standing = Standing::Known;
         self.holds_from = Some(offset);
+        self.first_time = None;
         self.halted = None;
         self.scans = HashMap::new();
         self.void_intents = HashMap::new();
         self.devices = HashMap::new();
+        (self.radius, self.silences) = (Radius::default(), Silences::default());
         self.calls = Vec::new();
         for request in self.requests.values_mut() {
             request.doubtful = request.end.is_some();
@@ -241,6 +290,7 @@ impl Lane {
             self.holds_from = self.reach.map(|(first, _)| first).filter(|_| holds);
             violations.take_over(assumed, holds);
         }
+        self.check_total_radius(violations);
     }
 
     fn event(&mut self, body: &EventBody, place: &mut Place<'_>) {
@@ -249,17 +299,23 @@ impl Lane {
             EventBody::Claim(claim) => {
                 self.counts.claims += 1;
                 self.claim = Some(claim.claim.clone());
+                self.claimed_at = Some(place.offset);
+                self.radius.claimed(place.options.clock_tolerance);
             }
-            EventBody::Control(control) => match control.control {
+            EventBody::Control(control) => match &control.control {
                 ControlAction::Halted => self.halted = self.halted.or(Some(place.offset)),
                 ControlAction::Resumed => {
                     self.halted = None;
                     self.resumed = Some(place.offset);
                 }
-                ControlAction::Tripped { .. }
-                | ControlAction::Rearmed { .. }
-                | ControlAction::SilenceSet { .. }
-                | ControlAction::SilenceEnded { .. } => {}
+                ControlAction::Tripped { claim, rule_id, .. } => {
+                    if self.counts_under(claim) {
+                        self.radius.tripped(rule_id.as_deref(), place.offset);
+                    }
+                }
+                ControlAction::Rearmed { rule_id } => self.radius.rearmed(rule_id.as_deref(), place.offset),
+                ControlAction::SilenceSet { silence } => self.silences.set(silence, place.offset, self.clock),
+                ControlAction::SilenceEnded { silence_id } => self.silences.end(silence_id, place.offset),
             },
             EventBody::Carried(Carried::Halted { claim, order_offset }) => {
                 // An order given after the one that it carries says more.
@@ -273,7 +329,22 @@ impl Lane {
                     self.device(&device.id).rests(*scan_type, *cooldown_until, place.offset);
                 }
             }
-            EventBody::Carried(Carried::Tripped { .. } | Carried::Silence { .. } | Carried::DeviceUnfit { .. }) => {}
+            EventBody::Carried(Carried::Tripped { claim, order_offset, rule_id }) => {
+                if self.counts_under(claim) {
+                    self.radius.carried(rule_id.as_deref(), place.offset, order_offset.unwrap_or(place.offset));
+                }
+            }
+            EventBody::Carried(Carried::Silence { claim, order_offset, silence }) => {
+                if self.counts_under(claim) {
+                    let ordered = order_offset.unwrap_or(place.offset);
+                    self.silences.carried(silence, place.offset, ordered, self.clock);
+                }
+            }
+            EventBody::Carried(Carried::DeviceUnfit { claim, device, reason, device_unfit_until }) => {
+                if self.counts_under(claim) {
+                    self.device(&device.id).unfit(*reason, *device_unfit_until, place.offset);
+                }
+            }
             EventBody::Requested(body) => self.requested(body, place),
             EventBody::Intent(body) => self.intent(body, place),
             EventBody::Withdrawn(body) => self.withdrawn(body, place),
@@ -305,6 +376,12 @@ impl Lane {
             self.counts.void += 1;
         }
         counts
+    }
+
+    /// Whether the log shows everything of so long before a moment.
+    pub(super) fn reaches_back(&self, by: Duration, time: Timestamp) -> bool {
+        self.complete
+            || self.first_time.is_some_and(|first| first.saturating_add(by).is_ok_and(|reached| reached < time))
     }
 
     pub(super) fn device(&mut self, id: &str) -> &mut Device {

@@ -7,15 +7,19 @@
 mod attempts;
 mod balance;
 mod command;
+mod guards;
 mod inputs;
 mod lane;
 mod quota;
+mod radius;
 mod report;
 mod requests;
 mod scans;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod text;
+mod thresholds;
 mod violation;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::inputs::AuditOptions;
@@ -115,6 +116,8 @@ pub struct InFlight {
     pub calling: u64,
     /// Their scan is running.
     pub running: u64,
+    /// Those that wait although they were too old a while ago. Normal while the worker is down.
+    pub overdue: u64,
     /// The oldest.
     pub oldest: Vec<OpenRequest>,
 }
@@ -216,7 +219,7 @@ pub(super) fn draw(
         lane.close_log(&mut violations);
         let lane = &*lane;
         lane.requests.values().filter_map(|request| request.end).for_each(|end| add(end.outcome, 1));
-        unaccounted = unaccounted.saturating_add(count_requests(lane, &mut requests, options.listed_in_flight));
+        unaccounted = unaccounted.saturating_add(count_requests(lane, &mut requests, &options, &mut violations));
         count_calls(lane, &options, &mut calls, &mut violations);
         too_new |= lane.too_new.is_some();
         ledger.extend(lane_report(lane));
@@ -224,7 +227,7 @@ pub(super) fn draw(
     }
     requests.in_flight.oldest.sort_by_key(|open| (open.partition, open.offset));
     requests.in_flight.oldest.truncate(options.listed_in_flight);
-    notes.push("protected devices and silences: the log does not say which devices were protected when".to_owned());
+    notes.push("protected devices: the log does not say which devices were protected when".to_owned());
     let verdict = if too_new {
         Verdict::TooNew
     } else if violations.counts.is_empty() && unaccounted == 0 {
@@ -248,9 +251,13 @@ pub(super) fn draw(
 }
 
 /// Counts a lane's requests; returns those that neither ended nor can end, because their scan is over.
-fn count_requests(lane: &Lane, report: &mut RequestReport, most_listed: usize) -> u64 {
+fn count_requests(lane: &Lane, report: &mut RequestReport, options: &AuditOptions, violations: &mut Violations) -> u64 {
     let mut lost = 0;
-    let mut listed = Vec::new();
+    let now = options.at_rest.or(lane.clock);
+    let is_overdue = |expires_at: Timestamp| {
+        expires_at.saturating_add(options.overdue_margin).is_ok_and(|due| now.is_some_and(|now| due < now))
+    };
+    let (mut listed, mut overdue) = (Vec::new(), Vec::new());
     for request in lane.requests.values() {
         report.made += 1;
         let Some(open) = &request.open else {
@@ -260,7 +267,14 @@ fn count_requests(lane: &Lane, report: &mut RequestReport, most_listed: usize) -
         let phase = open.scan.as_ref().and_then(|scan| lane.scans.get(scan)).map(|scan| scan.phase);
         report.in_flight.total += 1;
         match phase {
-            None | Some(Phase::Retrying) => report.in_flight.waiting += 1,
+            None | Some(Phase::Retrying) => {
+                report.in_flight.waiting += 1;
+                let expired = open.asked.as_ref().map(|asked| asked.expires_at).filter(|expires| is_overdue(*expires));
+                if let Some(expires_at) = expired {
+                    report.in_flight.overdue += 1;
+                    overdue.push((request.offset, &open.id, expires_at));
+                }
+            }
             Some(Phase::Calling | Phase::Refused) => report.in_flight.calling += 1,
             Some(Phase::Running) => report.in_flight.running += 1,
             Some(Phase::Ended) => {
@@ -270,13 +284,23 @@ fn count_requests(lane: &Lane, report: &mut RequestReport, most_listed: usize) -
         }
         listed.push((request.offset, open));
     }
+    overdue.sort_unstable();
+    // While halted a request may wait for as long as people take.
+    let judged = options.at_rest.is_some() && lane.halted.is_none();
+    for (offset, id, expires_at) in overdue.into_iter().filter(|_| judged) {
+        violations.ledger(ViolationCode::RequestOverdue, lane.partition, &[offset], || {
+            format!("request {id} waits, and was too old from {expires_at} on")
+        });
+    }
     listed.sort_unstable_by_key(|(offset, _)| *offset);
-    report.in_flight.oldest.extend(listed.into_iter().take(most_listed).map(|(offset, open)| OpenRequest {
-        partition: lane.partition,
-        offset,
-        request_id: open.id.to_string(),
-        device_id: open.device_id.to_string(),
-        scan_id: open.scan.as_deref().map(str::to_owned),
+    report.in_flight.oldest.extend(listed.into_iter().take(options.listed_in_flight).map(|(offset, open)| {
+        OpenRequest {
+            partition: lane.partition,
+            offset,
+            request_id: open.id.to_string(),
+            device_id: open.device_id.to_string(),
+            scan_id: open.scan.as_deref().map(str::to_owned),
+        }
     }));
     lost
 }

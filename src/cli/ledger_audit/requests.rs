@@ -1,11 +1,17 @@
 //! Requests: each is made once and ends once.
 
+use std::time::Duration;
+
 use super::lane::{Key, Lane, Place, key};
+use super::thresholds::Reach;
 use super::violation::ViolationCode;
 use crate::event::{AlertRef, DeviceRef, Failed, FailedReason, Mode, Outcome, Requested, Shadowed, Suppressed};
 
 /// What intake writes as the claim of its own failures.
 const INTAKE: &str = "intake";
+
+/// The worker knows an ended request again for no longer.
+pub(super) const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who is known to have written of a request first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +49,10 @@ pub(super) struct Open {
     pub(super) mode: Option<Mode>,
     /// The scan that covers it.
     pub(super) scan: Option<Box<str>>,
+    /// Its record, where the log holds it.
+    pub(super) asked: Option<Box<Requested>>,
+    /// What it comes to, where it awaits a threshold.
+    pub(super) reach: Reach,
 }
 
 /// How a request ended.
@@ -65,14 +75,19 @@ impl Lane {
             return self
                 .violation(ViolationCode::UnreadableRecord, &[], place, || "a request without an id".to_owned());
         };
+        let memory = place.options.memory;
+        // The worker may know one again for longer than this audit says.
+        let reach = self.count_alert(body, !self.requests.contains_key(&key(id)), place);
         let open = Open {
             id: id.as_str().into(),
             device: key(&body.device.id),
             device_id: body.device.id.as_str().into(),
             mode: Some(body.mode),
             scan: None,
+            asked: self.is_first(body, place).then(|| Box::new(body.clone())),
+            reach,
         };
-        let memory = place.options.memory;
+        self.know_alert(body, id);
         let known = self.requests.get_mut(&key(id));
         let Some(known) = known else {
             let request = Request {
@@ -112,6 +127,13 @@ impl Lane {
         }
     }
 
+    /// Whether this is certainly the first record of the request: the first one binds, and in a log that begins late it may
+    /// be gone while the request was still open or known again.
+    fn is_first(&self, body: &Requested, place: &Place<'_>) -> bool {
+        let age = body.expires_at.duration_since(place.time).unsigned_abs();
+        self.reaches_back(age.max(A_DAY), place.time)
+    }
+
     /// Takes a request of a log that begins late on trust: it was made before the log that is left, or its end was void.
     pub(super) fn trust(&mut self, id: &str, device: &DeviceRef, place: &Place<'_>) {
         let request = self.requests.entry(key(id)).or_insert_with(|| Request {
@@ -131,6 +153,8 @@ impl Lane {
                 device_id: device.id.as_str().into(),
                 mode: None,
                 scan: None,
+                asked: None,
+                reach: Reach::default(),
             }));
         }
     }
@@ -183,12 +207,14 @@ impl Lane {
 
     pub(super) fn shadowed(&mut self, body: &Shadowed, place: &mut Place<'_>) {
         if self.counts_under(&body.claim) {
+            self.device(&body.device.id).may_rest(body.cooldown_until);
             body.request_ids.iter().for_each(|id| self.end(id, &body.device, Outcome::Shadowed, None, place));
         }
     }
 
     pub(super) fn suppressed(&mut self, body: &Suppressed, place: &mut Place<'_>) {
         if self.counts_under(&body.claim) {
+            self.check_suppressed(body, place);
             let outcome = Outcome::Suppressed(body.reason);
             body.request_ids.iter().for_each(|id| self.end(id, &body.device, outcome, None, place));
         }
@@ -201,6 +227,10 @@ impl Lane {
         }
         if !self.counts_under(&body.claim) {
             return;
+        }
+        self.check_failed(body, place);
+        if let Some(until) = body.device_unfit_until {
+            self.device(&body.device.id).unfit(body.reason, until, place.offset);
         }
         if let Some(scan_id) = &body.scan_id {
             self.scan_failed(scan_id, body, place);

@@ -1,5 +1,7 @@
 //! Scans: what they cover, and how they end.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::lane::{Key, Lane, Place, key};
@@ -31,6 +33,14 @@ pub(super) struct Scan {
     pub(super) offset: i64,
     /// The kill switch in force at the latest intent.
     pub(super) halted: Option<i64>,
+    /// A silence that the last look before the latest attempt's call must have seen.
+    pub(super) silenced: Option<i64>,
+    /// The rest that the latest intent says.
+    pub(super) rest: Option<Duration>,
+    /// Windows of caps in which the latest intent is.
+    pub(super) windows: Vec<usize>,
+    /// Time of the latest intent.
+    pub(super) intended_at: Timestamp,
     /// The latest attempt among the lane's calls.
     pub(super) call: Option<usize>,
     pub(super) requests: Vec<Key>,
@@ -231,7 +241,10 @@ impl Lane {
             self.compare(scan_id, &requests, &body.request_ids, place);
             self.compare(scan_id, &joined, &body.joined_request_ids, place);
         }
-        self.device(&body.device.id).rests(body.scan_type, body.cooldown_until, place.offset);
+        self.check_rest(scan_id, body.cooldown_until, place);
+        let device = self.device(&body.device.id);
+        device.rests(body.scan_type, body.cooldown_until, place.offset);
+        device.ended(body, place.time);
         let failed = body.status.failed_reason().map(Outcome::Failed);
         for id in &body.request_ids {
             self.end(id, &body.device, failed.unwrap_or(Outcome::Scanned), Some(scan_id), place);
@@ -251,6 +264,10 @@ impl Scan {
             attempt: 1,
             offset: -1,
             halted: None,
+            silenced: None,
+            rest: None,
+            windows: Vec::new(),
+            intended_at: Timestamp::MIN,
             call: None,
             requests: Vec::new(),
             joined: Vec::new(),

@@ -35,6 +35,9 @@ fn render(report: &AuditReport, out: &mut String) -> fmt::Result {
         "Requests    made {}, ended {}, in flight {} (waiting {}, calling {}, running {})",
         requests.made, requests.ended, flight.total, flight.waiting, flight.calling, flight.running
     )?;
+    if flight.overdue > 0 {
+        writeln!(out, "            waiting although too old: {}", flight.overdue)?;
+    }
     for open in &flight.oldest {
         let scan = open.scan_id.as_ref().map(|scan| format!(" in scan {scan}")).unwrap_or_default();
         writeln!(out, "            {}@{} request {}{scan}", open.partition, open.offset, open.request_id)?;

@@ -79,6 +79,28 @@ codes! {
     CooldownBroken = "cooldown_broken",
     /// A call while the kill switch was pulled.
     CalledWhileHalted = "called_while_halted",
+    /// A scan for a rule whose cap on devices is tripped, or for any while the total cap is.
+    TripBroken = "trip_broken",
+    /// More distinct devices in a window than a cap allows.
+    BlastRadiusExceeded = "blast_radius_exceeded",
+    /// A scan for a request that a silence holds back.
+    SilenceBroken = "silence_broken",
+    /// A scan was intended for a request that was too old.
+    IntentForExpired = "intent_for_expired",
+    /// A scan was intended for a request whose threshold was not reached.
+    IntentBelowThreshold = "intent_below_threshold",
+    /// A scan was intended for a request whose rules were not active.
+    IntentOutsideActiveTime = "intent_outside_active_time",
+    /// A scan was intended of a device that Defender does not know or cannot scan, before it may be asked again.
+    IntentForUnfitDevice = "intent_for_unfit_device",
+    /// A guard held a request back, and the log shows that it had no reason to.
+    SuppressedWithoutCause = "suppressed_without_cause",
+    /// A request failed because of its device, and nothing says so of the device.
+    FailedWithoutCause = "failed_without_cause",
+    /// The rest that was stamped is not the one that was asked for.
+    RestDiffers = "rest_differs",
+    /// A request waits although it is too old.
+    RequestOverdue = "request_overdue",
     /// More calls in a window than allowed.
     QuotaExceeded = "quota_exceeded",
 }

@@ -227,8 +227,10 @@ impl Log {
     }
 
     pub(super) fn failed(&mut self, scan: Option<&str>, ids: &[&str], reason: FailedReason) -> i64 {
+        // A failure that blames the device without an attempt comes from a look-up, and remembers what that said.
+        let looked_up = scan.is_none() && reason == FailedReason::DeviceNotFound;
         self.append(Failed {
-            device_unfit_until: None,
+            device_unfit_until: looked_up.then(|| at(self.now)),
             scan_type: None,
             cooldown_until: None,
             claim: self.claim.clone(),

@@ -10,10 +10,11 @@ use rand::rngs::StdRng;
 
 use super::builder::at;
 use crate::alert::Severity;
-use crate::cli::ledger_audit::{Audit, AuditOptions, AuditReport};
+use crate::cli::ledger_audit::{Audit, AuditOptions, AuditReport, ViolationCode};
 use crate::event::*;
 use crate::scheduler::{
-    Applied, Call, Command, QuotaSettings, ReadReply, Refusal, Reply, ScanReply, Scheduler, SeenAction, Settings,
+    Applied, Call, Command, DeviceFacts, QuotaSettings, ReadReply, Refusal, Reply, ScanReply, Scheduler, SeenAction,
+    Settings,
 };
 
 const DEVICES: u32 = 6;
@@ -59,7 +60,10 @@ impl World {
             ..Settings::default()
         };
         // Devices that were not found come back soon, or most of them would soon be left alone.
-        settings.unfit_memory.device_not_found = Duration::from_secs(30);
+        settings.unfit_memory.device_not_found = Duration::from_secs(90);
+        (settings.blast_radius.devices, settings.blast_radius.per) = (3, Duration::from_secs(120));
+        // No device is in it, but those whose group no alert tells must be asked for.
+        settings.protected.groups = vec!["Servers".to_owned()];
         let mut world = Self {
             random: StdRng::seed_from_u64(seed),
             settings,
@@ -93,7 +97,7 @@ impl World {
             Mode::Live,
             claim.clone(),
             None,
-            Duration::from_secs(3600),
+            Duration::from_secs(600),
             u64::from(self.claims),
         );
         self.append(self.now, Claim { claim, owner: "w".to_owned(), version: "0".to_owned() }.into());
@@ -110,10 +114,20 @@ impl World {
         self.alerts = self.alerts.max(offset + 1);
         // What an alert asks for follows from its offset alone, as a rule would decide.
         let mut fixed = StdRng::seed_from_u64(u64::try_from(offset).unwrap());
+        let number = fixed.random_range(0..DEVICES);
+        let rule_id = format!("rule-{}", fixed.random_range(0..3));
+        let terms = self.terms(offset, &rule_id, &mut fixed);
+        let mut rule_ids = vec![rule_id.clone()];
+        rule_ids.extend(terms.shadow_rule_ids.iter().cloned());
         let body = Requested {
-            terms: crate::event::ResponseTerms::default(),
+            terms,
             request_ids: vec![format!("request-{offset}")],
-            device: DeviceRef { id: format!("{:040x}", fixed.random_range(0..DEVICES)), ..DeviceRef::default() },
+            device: DeviceRef {
+                id: format!("{number:040x}"),
+                name: (fixed.random_range(0..3) > 0).then(|| format!("ws-{number}")),
+                group: (number > 0).then(|| format!("Group {}", number / 2)),
+                tags: None,
+            },
             alerts: vec![AlertRef {
                 id: format!("{}", offset / 2),
                 title: None,
@@ -123,19 +137,77 @@ impl World {
                 offset,
                 index: 0,
             }],
-            rule_ids: vec!["rule-1".to_owned()],
+            rule_ids,
             ruleset: "r".to_owned(),
             scan_type: if fixed.random_range(0..5) == 0 { ScanType::Full } else { ScanType::Quick },
             priority: fixed.random_range(0..=100),
             comment: "Check machine for viruses".to_owned(),
             mode: if fixed.random_range(0..6) == 0 { Mode::Shadow } else { Mode::Live },
-            alert_created_at: None,
+            alert_created_at: (fixed.random_range(0..2) == 0)
+                .then(|| self.now - Duration::from_secs(fixed.random_range(0..300))),
             expires_at: self.now + Duration::from_secs(fixed.random_range(60..2000)),
             cooldown_seconds: fixed.random_range(0..400),
-            limits: Vec::new(),
+            limits: match fixed.random_range(0..3) {
+                0 => Vec::new(),
+                more => vec![RuleLimit { rule_id, devices: more, per_seconds: 200 }],
+            },
             trace_id: None,
         };
         self.append(self.now, body.into());
+    }
+
+    /// What the rules say beyond the scan: thresholds, growing rests, times at which they are not active.
+    fn terms(&self, offset: i64, rule_id: &str, fixed: &mut StdRng) -> ResponseTerms {
+        let threshold = |fixed: &mut StdRng| Threshold {
+            rule_id: format!("count-{}", fixed.random_range(0..2)),
+            value: (fixed.random_range(0..3) == 0).then(|| format!("value-{}", offset % 3)),
+            at_least: fixed.random_range(2..4),
+            within_seconds: fixed.random_range(100..900),
+            scan_type: ScanType::Quick,
+            priority: 70,
+            mode: if fixed.random_range(0..5) == 0 { Mode::Shadow } else { Mode::Live },
+        };
+        let counted = fixed.random_range(0..4) == 0;
+        ResponseTerms {
+            shadow_rule_ids: if fixed.random_range(0..4) == 0 { vec!["in-shadow".to_owned()] } else { Vec::new() },
+            thresholds: if counted { vec![threshold(fixed), threshold(fixed)] } else { Vec::new() },
+            awaits_threshold: counted && rule_id != "rule-0",
+            merge_window_seconds: None,
+            outside_active_time: (fixed.random_range(0..30) == 0).then(|| "office hours".to_owned()),
+            cooldown_growth: (fixed.random_range(0..2) == 0)
+                .then(|| CooldownGrowth { factor: 2, longest_seconds: fixed.random_range(100..1200) }),
+        }
+    }
+
+    /// An operator's word: he re-arms a cap, or sets or ends a silence.
+    fn order(&mut self) {
+        let rule = format!("rule-{}", self.random.random_range(0..3));
+        let control = match self.random.random_range(0..6) {
+            0 | 1 => ControlAction::Rearmed { rule_id: None },
+            2 | 3 => ControlAction::Rearmed { rule_id: Some(rule) },
+            4 => ControlAction::SilenceEnded { silence_id: format!("silence-{}", self.random.random_range(0..4)) },
+            _ => {
+                let (field, value) = match self.random.random_range(0..5) {
+                    0 => (SilenceField::Rule, rule),
+                    1 => (SilenceField::DeviceName, "WS-?".to_owned()),
+                    2 => (SilenceField::DeviceGroup, "group 1*".to_owned()),
+                    3 => (SilenceField::DeviceTag, "told*".to_owned()),
+                    _ => (SilenceField::AlertId, "*7".to_owned()),
+                };
+                let starts_at = self.now + Duration::from_secs(self.random.random_range(0..60));
+                ControlAction::SilenceSet {
+                    silence: Silence {
+                        id: format!("silence-{}", self.random.random_range(0..4)),
+                        matchers: vec![SilenceMatcher { field, value }],
+                        starts_at,
+                        ends_at: starts_at + Duration::from_secs(self.random.random_range(10..900)),
+                        author: "ann".to_owned(),
+                        comment: "patching".to_owned(),
+                    },
+                }
+            }
+        };
+        self.append(self.now, Control { control, author: "ann".to_owned(), comment: None }.into());
     }
 
     /// The API's answer to a call.
@@ -157,7 +229,18 @@ impl World {
                 };
                 Some(Reply::List { created_since, started_at: now, answer })
             }
-            Call::LookUp { device_id } => Some(Reply::LookUp { device_id, answer: ReadReply::Failed }),
+            Call::LookUp { device_id } => {
+                let answer = match self.random.random_range(0..10) {
+                    0 => ReadReply::Failed,
+                    1 => ReadReply::Complete(None),
+                    _ => ReadReply::Complete(Some(DeviceFacts {
+                        name: Some("told".to_owned()),
+                        group: Some("Group 1".to_owned()),
+                        tags: vec!["told by Defender".to_owned()],
+                    })),
+                };
+                Some(Reply::LookUp { device_id, answer })
+            }
             Call::Cancel { .. } => None,
         }
     }
@@ -259,6 +342,9 @@ impl World {
                 let control = if self.chance(60) { ControlAction::Resumed } else { ControlAction::Halted };
                 self.append(self.now, Control { control, author: "ann".to_owned(), comment: None }.into());
             }
+            if self.chance(6) {
+                self.order();
+            }
             for index in 0..self.owners.len() {
                 self.step(index);
             }
@@ -282,11 +368,19 @@ impl World {
     }
 
     fn options(&self) -> AuditOptions {
-        AuditOptions::new("alerts", &self.settings.quota)
+        let total = &self.settings.blast_radius;
+        AuditOptions {
+            blast_radius: Some((total.devices, total.per)),
+            ..AuditOptions::new("alerts", &self.settings.quota)
+        }
     }
 
     fn audit(&self, from: usize) -> AuditReport {
-        let mut audit = Audit::new(self.options());
+        self.audit_with(from, self.options())
+    }
+
+    fn audit_with(&self, from: usize, options: AuditOptions) -> AuditReport {
+        let mut audit = Audit::new(options);
         for (offset, event) in self.log.iter().enumerate().skip(from) {
             audit.ledger_record(0, i64::try_from(offset).unwrap(), Ok(event));
         }
@@ -305,8 +399,10 @@ proptest! {
         prop_assert!(midway.violations.is_empty(), "{:#?}", midway.violations);
         prop_assert_eq!(midway.unaccounted, 0);
         world.settle();
-        let report = world.audit(0);
+        // Every state has a deadline: hours later nothing waits that is too old.
+        let report = world.audit_with(0, AuditOptions { at_rest: Some(world.now), ..world.options() });
         prop_assert!(report.violations.is_empty(), "{:#?}", report.violations);
+        prop_assert_eq!(report.requests.in_flight.overdue, 0);
         let state = world.owners.last().unwrap().scheduler.state();
         prop_assert_eq!(report.requests.in_flight.total, u64::try_from(state.requests.len()).unwrap());
         prop_assert_eq!(report.unaccounted, 0);
@@ -337,7 +433,25 @@ fn the_driven_worlds_are_eventful() {
         withdrawn += report.calls.withdrawn;
         for event in &world.log {
             *all.entry(event.body.name()).or_insert(0) += 1;
+            let more = match &event.body {
+                EventBody::Suppressed(body) => body.reason.as_str(),
+                EventBody::Control(Control { control: ControlAction::Tripped { rule_id: None, .. }, .. }) => "total",
+                EventBody::Control(Control { control: ControlAction::Tripped { .. }, .. }) => "tripped",
+                EventBody::Carried(Carried::Silence { .. }) => "carried silence",
+                EventBody::Carried(Carried::Tripped { .. }) => "carried trip",
+                EventBody::Failed(body) if body.scan_id.is_none() && body.device_unfit_until.is_none() => "unfit",
+                EventBody::Intent(body) if body.rule_ids.iter().any(|rule| rule.starts_with("count")) => "counted",
+                EventBody::Finished(body) if body.cooldown_step > 0 => "grown",
+                _ => continue,
+            };
+            *all.entry(more).or_insert(0) += 1;
         }
+    }
+    for more in ["total", "tripped", "carried silence", "carried trip", "unfit", "counted", "grown"] {
+        assert!(all.get(more).copied().unwrap_or(0) > 5, "{more}: {all:?}");
+    }
+    for reason in SuppressedReason::ALL.iter().filter(|reason| !reason.as_str().starts_with("protect")) {
+        assert!(all.get(reason.as_str()).copied().unwrap_or(0) > 5, "{reason}: {all:?}");
     }
     for name in
         ["intent", "withdrawn", "attempt_failed", "accepted", "joined", "shadowed", "suppressed", "failed", "finished"]
@@ -368,4 +482,83 @@ fn the_audit_of_a_driven_world_can_fail() {
         without_intent += u32::from(!world.audit(0).violations.is_empty());
     }
     assert!(over_quota >= 5 && without_intent == 10, "over quota {over_quota}, without intent {without_intent}");
+}
+
+/// The same worlds once more, each time with something else in their records: the check that this concerns must see it.
+#[test]
+fn each_check_sees_a_changed_driven_world() {
+    type Change = fn(&mut ScanEvent) -> bool;
+    fn asks(event: &mut ScanEvent, change: impl Fn(&mut Requested)) -> bool {
+        if let EventBody::Requested(body) = &mut event.body {
+            change(body);
+        }
+        true
+    }
+    fn orders(event: &mut ScanEvent, change: impl Fn(&mut ControlAction) -> bool) -> bool {
+        match &mut event.body {
+            EventBody::Control(control) => change(&mut control.control),
+            EventBody::Carried(Carried::Silence { .. }) => false,
+            _ => true,
+        }
+    }
+    let changes: [(ViolationCode, Change); 12] = [
+        (ViolationCode::TripBroken, |event| orders(event, |order| !matches!(order, ControlAction::Rearmed { .. }))),
+        (ViolationCode::BlastRadiusExceeded, |event| {
+            asks(event, |asked| asked.limits.iter_mut().for_each(|limit| limit.devices = 1))
+        }),
+        (ViolationCode::SilenceBroken, |event| {
+            orders(event, |order| match order {
+                ControlAction::SilenceSet { silence } => {
+                    silence.ends_at = Timestamp::MAX;
+                    true
+                }
+                order => !matches!(order, ControlAction::SilenceEnded { .. }),
+            })
+        }),
+        (ViolationCode::SuppressedWithoutCause, |event| {
+            orders(event, |order| !matches!(order, ControlAction::SilenceSet { .. }))
+        }),
+        (ViolationCode::SuppressedWithoutCause, |event| {
+            asks(event, |asked| asked.terms.thresholds.iter_mut().for_each(|threshold| threshold.at_least = 1))
+        }),
+        (ViolationCode::SuppressedWithoutCause, |event| {
+            asks(event, |asked| asked.alerts[0].id = asked.request_ids[0].clone())
+        }),
+        (ViolationCode::IntentBelowThreshold, |event| {
+            asks(event, |asked| asked.terms.thresholds.iter_mut().for_each(|threshold| threshold.at_least = 100))
+        }),
+        (ViolationCode::IntentForExpired, |event| {
+            let time = event.time;
+            asks(event, |asked| asked.expires_at = time)
+        }),
+        (ViolationCode::IntentOutsideActiveTime, |event| {
+            asks(event, |asked| asked.terms.outside_active_time = Some("never".to_owned()))
+        }),
+        (ViolationCode::IntentForUnfitDevice, |event| {
+            if let EventBody::Failed(body) = &mut event.body {
+                body.device_unfit_until = body.device_unfit_until.map(|_| Timestamp::MAX);
+            }
+            true
+        }),
+        (ViolationCode::FailedWithoutCause, |event| {
+            if let EventBody::Failed(body) = &mut event.body {
+                body.device_unfit_until = None;
+            }
+            true
+        }),
+        (ViolationCode::RestDiffers, |event| asks(event, |asked| asked.cooldown_seconds += 2_000)),
+    ];
+    let mut seen = vec![0; changes.len()];
+    for seed in 0..12 {
+        let mut world = World::new(seed);
+        world.run(300);
+        let log = world.log.clone();
+        for ((code, change), seen) in changes.iter().zip(&mut seen) {
+            world.log = log.clone();
+            world.log.retain_mut(change);
+            *seen += world.audit(0).violation_counts.get(code).copied().unwrap_or(0);
+        }
+    }
+    let codes: Vec<_> = changes.iter().map(|(code, _)| *code).zip(seen).collect();
+    assert!(codes.iter().all(|(_, seen)| *seen > 2), "{codes:?}");
 }

@@ -60,7 +60,7 @@ fn a_log_inside_a_log() {
 fn a_second_terminal() {
     let mut log = Log::begun();
     log.requested("r10");
-    let first = log.suppressed(&["r10"], SuppressedReason::Cooldown);
+    let first = log.suppressed(&["r10"], SuppressedReason::Protected);
     let second = log.failed(None, &["r10"], FailedReason::DeviceNotFound);
     log.assert_only(ViolationCode::SecondTerminal, &[first, second]);
 }
@@ -99,7 +99,7 @@ fn an_end_without_a_request() {
 #[test]
 fn an_end_inside_a_scan() {
     let mut log = running();
-    let offset = log.suppressed(&["r10"], SuppressedReason::TooOld);
+    let offset = log.suppressed(&["r10"], SuppressedReason::Protected);
     log.finished("s1", &["r10"], &[]);
     log.assert_only(ViolationCode::TerminalInsideScan, &[3, offset]);
 
@@ -130,7 +130,7 @@ fn a_scan_that_ends_what_it_does_not_cover() {
 fn an_intent_for_what_has_ended() {
     let mut log = Log::begun();
     log.requested("r10");
-    let end = log.suppressed(&["r10"], SuppressedReason::TooOld);
+    let end = log.suppressed(&["r10"], SuppressedReason::Protected);
     let offset = log.intent("s1", 1, &["r10"]);
     log.assert_only(ViolationCode::IntentForEnded, &[end, offset]);
 }
