@@ -25,6 +25,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) hardness: &'a Hardness,
     pub(crate) api: &'a Api,
     pub(crate) now: Timestamp,
+    /// Records that the writer of a record had read when it decided.
+    pub(crate) read: usize,
 }
 
 /// See the module.
@@ -63,6 +65,10 @@ impl Checks {
         ensure("protected", !owner.protects_later || device != input::PROTECTED_LATER, || {
             format!("{key:?} is called for a device that its worker's configuration protects")
         })?;
+        let requests = made.intent.request_ids.iter().filter_map(|id| self.ledger.asked.get(id));
+        let mut silences = requests.map(|asked| self.ledger.orders.silence_of(&asked.asked, owner.position, clock));
+        let silence = silences.find_map(|silence| silence);
+        ensure("silence", silence.is_none(), || format!("{key:?} is called at {clock} despite {silence:?}"))?;
         let halted = owner.halted || (self.ledger.halted.is_some() && self.halted_before <= place);
         ensure("kill_switch", !halted, || format!("{key:?} is called while halted"))?;
         let by_log = self.pauses.iter().find(|(until, before)| *until > clock && *before <= place);
@@ -91,6 +97,7 @@ impl Checks {
                 format!("{post:?} left long after the kill switch was pulled at {halted}")
             })?;
         }
+        self.not_tripped(post, made)?;
         if sight.hardness.may_scan_twice() {
             return Ok(());
         }
@@ -103,6 +110,20 @@ impl Checks {
             format!("{post:?} while our own {open:?} is open")
         })?;
         self.rested(sight, post)
+    }
+
+    /// Where every rule of a call was kept back by a tripped cap for long, its device was reached before.
+    fn not_tripped(&self, post: &Post, made: &Attempt) -> Kept {
+        let leave_within = SignedDuration::try_from(self.leave_within).unwrap_or_default();
+        let orders = &self.ledger.orders;
+        let long_ago = |tripped: Timestamp| tripped + READ_WITHIN + leave_within < post.sent;
+        let kept = |id: &String| self.ledger.asked.get(id).is_some_and(|asked| orders.keeps(&asked.asked, usize::MAX));
+        let all = made.intent.request_ids.iter().all(kept);
+        let latest = orders.tripped(usize::MAX);
+        let latest = latest.iter().filter_map(|cap| orders.tripped_at(cap.as_deref(), usize::MAX)).max();
+        ensure("trip", !all || !latest.is_some_and(long_ago), || {
+            format!("{post:?} left long after a cap tripped at {latest:?}: {made:?}")
+        })
     }
 
     /// Both windows, by the API's own clock, and the reserve.
@@ -155,7 +176,7 @@ impl Checks {
             let scan = self.ledger.scans.get(scan_id);
             let known = scan.is_some_and(|scan| !scan.unresolved && scan.action.as_ref() == Some(&action.id));
             let (true, Some(made)) = (known, self.ledger.attempts.get(&(scan_id.clone(), *attempt))) else { continue };
-            let cooldown = Duration::from_secs(self.cooldown(&made.intent));
+            let cooldown = Duration::from_secs(made.intent.cooldown_seconds);
             let followed = scan.and_then(|scan| scan.follow_until).unwrap_or(Timestamp::MAX);
             let end = action.ends.map(|(end, _)| end).filter(|end| *end + sight.hardness.slack() < followed);
             let rested = later(end.unwrap_or(action.created_at).max(action.created_at), cooldown);
@@ -164,12 +185,6 @@ impl Checks {
             })?;
         }
         Ok(())
-    }
-
-    /// The longest rest that the requests of an intent ask for.
-    fn cooldown(&self, intent: &Intent) -> u64 {
-        let asked = intent.request_ids.iter().filter_map(|id| self.ledger.asked.get(id));
-        asked.map(|asked| asked.asked.cooldown_seconds).max().unwrap_or(0)
     }
 
     /// An intent that counts: the guards must have let it through, as things were when it was decided.
@@ -193,18 +208,18 @@ impl Checks {
             let Some(asked) = self.ledger.asked.get(id).filter(|_| device.waiting.contains(id)) else {
                 return ensure("intent", false, || format!("{intent:?} covers {id}, which does not wait"));
             };
-            let asked = &asked.asked;
-            ensure("shadow", asked.mode == Mode::Live, || format!("{intent:?} covers a request in shadow"))?;
+            self.let_through(sight, asked, intent, time)?;
             self.first_of_its_alert(id, time)?;
-            ensure("too_old", asked.expires_at > time, || format!("{intent:?} covers a request that is too old"))?;
-            let rest = device.rests.iter().find(|rest| rest.until > time && asked.scan_type <= rest.scan_type);
+            ensure("too_old", asked.asked.expires_at > time, || {
+                format!("{intent:?} covers a request that is too old")
+            })?;
+            let rest = device.rests.iter().find(|rest| rest.until > time && asked.wants.scan_type <= rest.scan_type);
             ensure("cooldown", rest.is_none(), || format!("{intent:?} at {time} while the device rests: {rest:?}"))?;
-            widest = widest.max(Some(asked.scan_type));
+            widest = widest.max(Some(asked.wants.scan_type));
         }
         ensure("intent", widest == Some(intent.scan_type), || format!("{intent:?} is not what its requests want"))?;
-        ensure("cooldown", intent.cooldown_seconds >= self.cooldown(intent), || {
-            format!("{intent:?} rests for less than its requests want")
-        })?;
+        self.not_in_vain(sight, intent, time)?;
+        self.grown(sight, intent, time)?;
         let marker = format!("[scan {}]", intent.scan_id);
         ensure("intent", intent.comment.ends_with(&marker) == hardness.settings.comment_marker, || {
             format!("{intent:?} lacks its marker, or has one")
@@ -223,12 +238,15 @@ impl Checks {
     }
 
     /// Distinct devices stay within the caps.
-    fn reach(&self, hardness: &Hardness, intent: &Intent, time: Timestamp) -> Kept {
+    fn reach(&self, sight: &Sight<'_>, intent: &Intent, time: Timestamp) -> Kept {
+        let hardness = sight.hardness;
         if hardness.skew {
             return Ok(());
         }
         let distinct = |per: Duration, rule: Option<&str>| {
+            let begin = self.ledger.orders.counts_from(rule, sight.read);
             let attempts = self.ledger.order.iter().rev().filter_map(|key| self.ledger.attempts.get(key));
+            let attempts = attempts.take_while(|other| other.position >= begin);
             let within = attempts.take_while(|other| later(other.time, per + Duration::from_secs(60)) > time);
             let counts = within.filter(|other| !other.withdrawn && later(other.time, per) > time);
             let of_rule = counts.filter(|o| rule.is_none_or(|rule| o.intent.rule_ids.iter().any(|id| id == rule)));
@@ -271,4 +289,5 @@ fn covers(scope: ScanType, wanted: ScanType) -> bool {
     scope >= wanted
 }
 
+mod justified;
 mod records;
