@@ -1,7 +1,6 @@
 //! What must hold, told from outside: from the API's log of calls and actions, from the requests that were made, and
 //! from the records that landed, read by the small fold of [`super::ledger`]. Nothing here asks the scheduler.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -110,20 +109,6 @@ impl Checks {
             format!("{post:?} while our own {open:?} is open")
         })?;
         self.rested(sight, post)
-    }
-
-    /// Where every rule of a call was kept back by a tripped cap for long, its device was reached before.
-    fn not_tripped(&self, post: &Post, made: &Attempt) -> Kept {
-        let leave_within = SignedDuration::try_from(self.leave_within).unwrap_or_default();
-        let orders = &self.ledger.orders;
-        let long_ago = |tripped: Timestamp| tripped + READ_WITHIN + leave_within < post.sent;
-        let kept = |id: &String| self.ledger.asked.get(id).is_some_and(|asked| orders.keeps(&asked.asked, usize::MAX));
-        let all = made.intent.request_ids.iter().all(kept);
-        let latest = orders.tripped(usize::MAX);
-        let latest = latest.iter().filter_map(|cap| orders.tripped_at(cap.as_deref(), usize::MAX)).max();
-        ensure("trip", !all || !latest.is_some_and(long_ago), || {
-            format!("{post:?} left long after a cap tripped at {latest:?}: {made:?}")
-        })
     }
 
     /// Both windows, by the API's own clock, and the reserve.
@@ -237,35 +222,6 @@ impl Checks {
         ensure("duplicate", known.is_none(), || format!("{asked:?} repeats {known:?}"))
     }
 
-    /// Distinct devices stay within the caps.
-    fn reach(&self, sight: &Sight<'_>, intent: &Intent, time: Timestamp) -> Kept {
-        let hardness = sight.hardness;
-        if hardness.skew {
-            return Ok(());
-        }
-        let distinct = |per: Duration, rule: Option<&str>| {
-            let begin = self.ledger.orders.counts_from(rule, sight.read);
-            let attempts = self.ledger.order.iter().rev().filter_map(|key| self.ledger.attempts.get(key));
-            let attempts = attempts.take_while(|other| other.position >= begin);
-            let within = attempts.take_while(|other| later(other.time, per + Duration::from_secs(60)) > time);
-            let counts = within.filter(|other| !other.withdrawn && later(other.time, per) > time);
-            let of_rule = counts.filter(|o| rule.is_none_or(|rule| o.intent.rule_ids.iter().any(|id| id == rule)));
-            of_rule.map(|other| input::device_of(&other.intent.device.id)).collect::<BTreeSet<_>>().len()
-        };
-        let cap = &hardness.settings.blast_radius;
-        ensure("blast_radius", distinct(cap.per, None) <= cap.devices as usize, || {
-            format!("the cap on all rules is passed by {intent:?}")
-        })?;
-        let limit = input::limit(hardness);
-        if !intent.rule_ids.contains(&limit.rule_id) {
-            return Ok(());
-        }
-        let per = Duration::from_secs(limit.per_seconds);
-        ensure("blast_radius", distinct(per, Some(&limit.rule_id)) <= limit.devices as usize, || {
-            format!("the rule's cap is passed by {intent:?}")
-        })
-    }
-
     /// What is left when everything has healed and had its time.
     pub(crate) fn at_the_end(&self, sight: &Sight<'_>) -> Kept {
         let left = || self.ledger.asked.values().filter(|asked| asked.ended == 0).collect::<Vec<_>>();
@@ -289,5 +245,6 @@ fn covers(scope: ScanType, wanted: ScanType) -> bool {
     scope >= wanted
 }
 
+mod caps;
 mod justified;
 mod records;

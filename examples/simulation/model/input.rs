@@ -161,11 +161,12 @@ pub(crate) fn silence(chance: &mut Chance, hardness: &Hardness, now: Timestamp) 
         matchers.push(by(SilenceField::DeviceId, device_id(any_device)));
     }
     let starts_at = if dice.chance(300) { now + dice.millis(0, 60_000) * pace } else { now - dice.millis(0, 5000) };
+    let longest = if dice.chance(150) { 3_000_000 } else { 400_000 };
     Silence {
         id: format!("silence-{}", dice.index(4)),
         matchers,
         starts_at,
-        ends_at: now + dice.millis(10_000, if dice.chance(150) { 3_000_000 } else { 400_000 }) * pace,
+        ends_at: now + dice.millis(10_000, longest) * pace,
         author: "operator".to_owned(),
         comment: "maintenance".to_owned(),
     }

@@ -78,14 +78,19 @@ impl Orders {
         in_force.find(|silence| silence.matchers.iter().all(|matcher| matches(matcher, asked)))
     }
 
-    /// Whether a tripped cap keeps every live rule of a request from asking.
-    pub(crate) fn keeps(&self, asked: &Requested, read: usize) -> bool {
+    /// Since when tripped caps keep every live rule of a request from asking, if they do.
+    pub(crate) fn kept_since(&self, asked: &Requested, read: usize) -> Option<Timestamp> {
         if self.caps.is_empty() {
-            return false;
+            return None;
         }
-        let mut live = asked.rule_ids.iter().filter(|rule| !asked.terms.shadow_rule_ids.contains(rule)).peekable();
-        let any = live.peek().is_some();
-        self.is_tripped(None, read) || (any && live.all(|rule| self.is_tripped(Some(rule), read)))
+        let live = asked.rule_ids.iter().filter(|rule| !asked.terms.shadow_rule_ids.contains(rule));
+        let tripped: Vec<Option<Timestamp>> = live.map(|rule| self.tripped_at(Some(rule), read)).collect();
+        let last = tripped.iter().copied().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+        [self.tripped_at(None, read), last].into_iter().flatten().min()
+    }
+
+    pub(crate) fn keeps(&self, asked: &Requested, read: usize) -> bool {
+        self.kept_since(asked, read).is_some()
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a record that landed must say, given what the API did and what landed before.
 
+use std::collections::BTreeSet;
+
 use super::super::coverage::{Coverage, withdrawn_word};
 use super::super::event::{
-    Accepted, AttemptFailed, AttemptResult, Carried, ControlAction, EventBody, Finished, FinishedStatus, Joined,
-    Requested, ResolvedBy, ScanEvent, SuppressedReason,
+    Accepted, AttemptFailed, AttemptResult, Carried, EventBody, Finished, FinishedStatus, Joined, Requested,
+    ResolvedBy, ScanEvent, SuppressedReason,
 };
 use super::super::ledger::{Asked, Scan};
 use super::*;
@@ -40,10 +42,7 @@ impl Checks {
                 self.ledger.claim = Some(body.claim.clone());
                 Ok(())
             }
-            EventBody::Control(body) if counts => {
-                self.ordered(sight.now, &body.control, coverage);
-                Ok(())
-            }
+            EventBody::Control(body) if counts => self.ordered(sight, &body.control, time, coverage),
             EventBody::Carried(body) if counts => {
                 coverage.saw("carried", carried_word(body));
                 Ok(())
@@ -101,29 +100,6 @@ impl Checks {
             EventBody::Finished(body) if counts => self.finished(sight, body, time, coverage),
             _ => Ok(()),
         }
-    }
-
-    fn ordered(&mut self, now: Timestamp, order: &ControlAction, coverage: &mut Coverage) {
-        let position = self.ledger.records - 1;
-        self.ledger.orders.ordered(position, now, order);
-        let word = match order {
-            ControlAction::Halted => {
-                if self.ledger.halted.is_none() {
-                    self.halted_before = self.ledger.order.len();
-                    self.ledger.halted = Some(now);
-                }
-                "halted"
-            }
-            ControlAction::Resumed => {
-                self.ledger.halted = None;
-                "resumed"
-            }
-            ControlAction::Tripped { .. } => "tripped",
-            ControlAction::Rearmed { .. } => "rearmed",
-            ControlAction::SilenceSet { .. } => "silence_set",
-            ControlAction::SilenceEnded { .. } => "silence_ended",
-        };
-        coverage.saw("control", word);
     }
 
     fn requested(&mut self, body: &Requested, time: Timestamp, coverage: &mut Coverage) {
