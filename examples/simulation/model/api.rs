@@ -9,6 +9,7 @@ use super::event::{AttemptResult, ScanType};
 use super::fault::Fault;
 use super::hardness::Hardness;
 use super::input::{self, DEVICES};
+use super::outage::{Outage, Period};
 use super::scheduler::{Refusal, ScanReply, SeenAction};
 
 /// A machine action.
@@ -80,6 +81,8 @@ pub(crate) struct Api {
     pub(crate) told_running: HashSet<(String, u32)>,
     /// Calls are limited until then; whether the answers say so.
     limited: Option<(Timestamp, bool)>,
+    /// Times in which nothing worked, oldest first.
+    pub(super) outages: Vec<Period>,
     /// When [`input::TAGGED_LATER`] was tagged.
     pub(crate) tagged_at: Option<Timestamp>,
 }
@@ -141,6 +144,14 @@ impl Api {
         let (now, trouble) = (post.at, hardness.api);
         self.posts.push(post.clone());
         let lost = |detail: Fault| ScanReply::InDoubt { detail: detail.word().to_owned(), retry_after: None };
+        match self.outage_at(now) {
+            Some(Outage::Unauthorized) => return refused(AttemptResult::Unauthorized, false),
+            Some(Outage::Failing | Outage::NoConnection) => {
+                self.lost_in_outage(&post);
+                return lost(Fault::Outage);
+            }
+            None => {}
+        }
         if let Some((until, told)) = self.limited.filter(|(until, _)| *until > now) {
             chance.coverage.saw("api", "still_limited");
             return rate_limited(told.then(|| until.duration_since(now)));

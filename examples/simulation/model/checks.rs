@@ -1,7 +1,6 @@
 //! What must hold, told from outside: from the API's log of calls and actions, from the requests that were made, and
 //! from the records that landed, read by the small fold of [`super::ledger`]. Nothing here asks the scheduler.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -25,6 +24,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) hardness: &'a Hardness,
     pub(crate) api: &'a Api,
     pub(crate) now: Timestamp,
+    /// Records that the writer of a record had read when it decided.
+    pub(crate) read: usize,
 }
 
 /// See the module.
@@ -63,6 +64,10 @@ impl Checks {
         ensure("protected", !owner.protects_later || device != input::PROTECTED_LATER, || {
             format!("{key:?} is called for a device that its worker's configuration protects")
         })?;
+        let requests = made.intent.request_ids.iter().filter_map(|id| self.ledger.asked.get(id));
+        let mut silences = requests.map(|asked| self.ledger.orders.silence_of(&asked.asked, owner.position, clock));
+        let silence = silences.find_map(|silence| silence);
+        ensure("silence", silence.is_none(), || format!("{key:?} is called at {clock} despite {silence:?}"))?;
         let halted = owner.halted || (self.ledger.halted.is_some() && self.halted_before <= place);
         ensure("kill_switch", !halted, || format!("{key:?} is called while halted"))?;
         let by_log = self.pauses.iter().find(|(until, before)| *until > clock && *before <= place);
@@ -91,6 +96,7 @@ impl Checks {
                 format!("{post:?} left long after the kill switch was pulled at {halted}")
             })?;
         }
+        self.not_tripped(post, made)?;
         if sight.hardness.may_scan_twice() {
             return Ok(());
         }
@@ -155,7 +161,7 @@ impl Checks {
             let scan = self.ledger.scans.get(scan_id);
             let known = scan.is_some_and(|scan| !scan.unresolved && scan.action.as_ref() == Some(&action.id));
             let (true, Some(made)) = (known, self.ledger.attempts.get(&(scan_id.clone(), *attempt))) else { continue };
-            let cooldown = Duration::from_secs(self.cooldown(&made.intent));
+            let cooldown = Duration::from_secs(made.intent.cooldown_seconds);
             let followed = scan.and_then(|scan| scan.follow_until).unwrap_or(Timestamp::MAX);
             let end = action.ends.map(|(end, _)| end).filter(|end| *end + sight.hardness.slack() < followed);
             let rested = later(end.unwrap_or(action.created_at).max(action.created_at), cooldown);
@@ -164,12 +170,6 @@ impl Checks {
             })?;
         }
         Ok(())
-    }
-
-    /// The longest rest that the requests of an intent ask for.
-    fn cooldown(&self, intent: &Intent) -> u64 {
-        let asked = intent.request_ids.iter().filter_map(|id| self.ledger.asked.get(id));
-        asked.map(|asked| asked.asked.cooldown_seconds).max().unwrap_or(0)
     }
 
     /// An intent that counts: the guards must have let it through, as things were when it was decided.
@@ -193,18 +193,18 @@ impl Checks {
             let Some(asked) = self.ledger.asked.get(id).filter(|_| device.waiting.contains(id)) else {
                 return ensure("intent", false, || format!("{intent:?} covers {id}, which does not wait"));
             };
-            let asked = &asked.asked;
-            ensure("shadow", asked.mode == Mode::Live, || format!("{intent:?} covers a request in shadow"))?;
+            self.let_through(sight, asked, intent, time)?;
             self.first_of_its_alert(id, time)?;
-            ensure("too_old", asked.expires_at > time, || format!("{intent:?} covers a request that is too old"))?;
-            let rest = device.rests.iter().find(|rest| rest.until > time && asked.scan_type <= rest.scan_type);
+            ensure("too_old", asked.asked.expires_at > time, || {
+                format!("{intent:?} covers a request that is too old")
+            })?;
+            let rest = device.rests.iter().find(|rest| rest.until > time && asked.wants.scan_type <= rest.scan_type);
             ensure("cooldown", rest.is_none(), || format!("{intent:?} at {time} while the device rests: {rest:?}"))?;
-            widest = widest.max(Some(asked.scan_type));
+            widest = widest.max(Some(asked.wants.scan_type));
         }
         ensure("intent", widest == Some(intent.scan_type), || format!("{intent:?} is not what its requests want"))?;
-        ensure("cooldown", intent.cooldown_seconds >= self.cooldown(intent), || {
-            format!("{intent:?} rests for less than its requests want")
-        })?;
+        self.not_in_vain(sight, intent, time)?;
+        self.grown(sight, intent, time)?;
         let marker = format!("[scan {}]", intent.scan_id);
         ensure("intent", intent.comment.ends_with(&marker) == hardness.settings.comment_marker, || {
             format!("{intent:?} lacks its marker, or has one")
@@ -220,32 +220,6 @@ impl Checks {
         let before = all.iter().take_while(|other| *other != id).filter_map(|other| self.ledger.asked.get(other));
         let known = before.filter(|other| !other.may_come_again && later(other.time, KNOWN_FOR) > time).last();
         ensure("duplicate", known.is_none(), || format!("{asked:?} repeats {known:?}"))
-    }
-
-    /// Distinct devices stay within the caps.
-    fn reach(&self, hardness: &Hardness, intent: &Intent, time: Timestamp) -> Kept {
-        if hardness.skew {
-            return Ok(());
-        }
-        let distinct = |per: Duration, rule: Option<&str>| {
-            let attempts = self.ledger.order.iter().rev().filter_map(|key| self.ledger.attempts.get(key));
-            let within = attempts.take_while(|other| later(other.time, per + Duration::from_secs(60)) > time);
-            let counts = within.filter(|other| !other.withdrawn && later(other.time, per) > time);
-            let of_rule = counts.filter(|o| rule.is_none_or(|rule| o.intent.rule_ids.iter().any(|id| id == rule)));
-            of_rule.map(|other| input::device_of(&other.intent.device.id)).collect::<BTreeSet<_>>().len()
-        };
-        let cap = &hardness.settings.blast_radius;
-        ensure("blast_radius", distinct(cap.per, None) <= cap.devices as usize, || {
-            format!("the cap on all rules is passed by {intent:?}")
-        })?;
-        let limit = input::limit(hardness);
-        if !intent.rule_ids.contains(&limit.rule_id) {
-            return Ok(());
-        }
-        let per = Duration::from_secs(limit.per_seconds);
-        ensure("blast_radius", distinct(per, Some(&limit.rule_id)) <= limit.devices as usize, || {
-            format!("the rule's cap is passed by {intent:?}")
-        })
     }
 
     /// What is left when everything has healed and had its time.
@@ -271,4 +245,6 @@ fn covers(scope: ScanType, wanted: ScanType) -> bool {
     scope >= wanted
 }
 
+mod caps;
+mod justified;
 mod records;

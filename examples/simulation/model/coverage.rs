@@ -52,7 +52,14 @@ const LOG: &[&str] = &[
     "claim_overtaken",
     "redelivery_ignored",
     "scanned_again_by_choice",
+    "silence_replaced",
+    "rest_has_grown",
 ];
+
+const THRESHOLD: &[&str] = &["escalated", "reached", "reached_in_shadow"];
+
+/// What outages were like, and what became of calls in them.
+const OUTAGE: &[&str] = &["unauthorized", "failing", "no_connection", "lost_and_not_counted"];
 
 const TRANSITIONS: &[&str] = &[
     "waiting > intended",
@@ -74,17 +81,13 @@ const TRANSITIONS: &[&str] = &[
     "unseen > finished",
 ];
 
-const CONTROL: &[&str] = &["halted", "resumed"];
+const CONTROL: &[&str] = &["halted", "resumed", "tripped", "rearmed", "silence_set", "silence_ended"];
 
-const CARRIED: &[&str] = &["halted", "cooldown"];
+const CARRIED: &[&str] = &["halted", "cooldown", "tripped", "silence", "device_unfit"];
 
 /// Items of closed lists that nothing in the scheduler can cause, or not yet, and why. One that is seen all the same is
 /// an error: it has become wanted.
 const OUT_OF_REACH: &[(Item, &str)] = &[
-    (("suppressed", "covered"), "the scheduler does not decide it yet"),
-    (("suppressed", "silenced"), "the scheduler does not decide it yet"),
-    (("suppressed", "outside_active_time"), "the scheduler does not decide it yet"),
-    (("suppressed", "below_threshold"), "the scheduler does not decide it yet"),
     (("failed", "timed_out"), "a `finished` record says it"),
     (("failed", "cancelled"), "a `finished` record says it"),
     (("failed", "action_failed"), "a `finished` record says it"),
@@ -111,6 +114,8 @@ pub(crate) fn wanted() -> BTreeSet<Item> {
     add("transition", TRANSITIONS);
     add("control", CONTROL);
     add("carried", CARRIED);
+    add("threshold", THRESHOLD);
+    add("outage", OUTAGE);
     wanted
 }
 

@@ -52,6 +52,14 @@ faults! {
     SoonTooOld = "soon_too_old",
     /// The kill switch is pulled for all.
     Halted = "halted",
+    /// A cap that tripped is re-armed.
+    Rearmed = "rearmed",
+    /// A cap is re-armed that may not be tripped.
+    RearmedForNothing = "rearmed_for_nothing",
+    /// A silence is set, or replaced.
+    Silenced = "silenced",
+    /// A silence is ended before its time.
+    SilenceEnded = "silence_ended",
     /// The kill switch of one worker is pulled.
     HaltedLocally = "halted_locally",
     /// From now on new workers protect one more device.
@@ -86,6 +94,8 @@ faults! {
     RateLimitedBare = "rate_limited_without_retry_after",
     /// Somebody else uses the limit up: 429 without `Retry-After`, for a while.
     QuotaUsedByOthers = "quota_used_by_others",
+    /// For minutes no call works.
+    Outage = "outage",
     /// 401.
     Unauthorized = "unauthorized",
     /// 403, a permission is missing.

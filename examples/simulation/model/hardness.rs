@@ -73,6 +73,8 @@ impl Hardness {
         }
         settings.blast_radius.devices = if dice.chance(300) { 5 } else { 500 };
         settings.blast_radius.per = Duration::from_secs(600) * pace;
+        settings.unfit_memory.device_not_found = Duration::from_secs([0, 300, 3600][dice.index(3)]) * pace;
+        settings.unfit_memory.unsupported_device = Duration::from_secs([300, 3600][dice.index(2)]) * pace;
         settings.comment_marker = !dice.chance(100);
         let hardness = Self {
             mode: if dice.chance(40) { Mode::Shadow } else { Mode::Live },

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::alert::Severity;
 use super::chance::Chance;
-use super::event::{AlertRef, DeviceRef, Mode, Requested, ResponseTerms, RuleLimit, ScanType};
+use super::event::{AlertRef, DeviceRef, Mode, Requested, RuleLimit, ScanType, Silence, SilenceField, SilenceMatcher};
 use super::fault::Fault;
 use super::hardness::Hardness;
 use super::scheduler::DeviceFacts;
@@ -88,9 +88,16 @@ fn told(device: usize) -> DeviceRef {
 /// A request as intake would make it at `now`, the `number`th.
 pub(crate) fn request(chance: &mut Chance, hardness: &Hardness, now: Timestamp, number: u64) -> Requested {
     let pace = u64::from(hardness.pace);
-    let device = chance.dice.index(DEVICES);
-    let limited = chance.dice.chance(300);
-    let rule = if limited { "limited" } else { "open" };
+    let response = terms::response(chance, pace);
+    // Counts are reached where alerts gather.
+    let devices = if response.terms.awaits_threshold { 4 } else { DEVICES };
+    let device = chance.dice.index(devices);
+    let limited = response.rule_ids.iter().any(|rule| rule == "limited");
+    let rule = response.rule_ids.first().cloned().unwrap_or_default();
+    let back = chance.dice.millis(0, 900_000) * i32::try_from(pace).unwrap_or(1);
+    let created = chance.dice.chance(500).then(|| now - back);
+    // The clock of a source may be ahead.
+    let created = created.or_else(|| chance.dice.chance(100).then(|| now + chance.dice.millis(0, 60_000)));
     let long = chance.dice.between(300, 3000) * pace;
     let soon = chance.dice.between(5, 9);
     let age = match () {
@@ -111,7 +118,7 @@ pub(crate) fn request(chance: &mut Chance, hardness: &Hardness, now: Timestamp, 
             offset: i64::try_from(number).unwrap_or(0),
             index: 0,
         }],
-        rule_ids: vec![rule.to_owned()],
+        rule_ids: response.rule_ids,
         ruleset: "rules".to_owned(),
         scan_type: if dice.chance(250) { ScanType::Full } else { ScanType::Quick },
         priority: [10, 50, 80, 95][dice.index(4)],
@@ -120,12 +127,12 @@ pub(crate) fn request(chance: &mut Chance, hardness: &Hardness, now: Timestamp, 
         } else {
             format!("due to alert alert-{number}")
         },
-        mode: if dice.chance(120) { Mode::Shadow } else { Mode::Live },
-        alert_created_at: None,
+        mode: response.mode,
+        alert_created_at: created,
         expires_at: now + SignedDuration::from_secs(i64::try_from(age).unwrap_or(0)),
         cooldown_seconds: dice.between(30, 1500) * pace,
         limits: if limited { vec![limit(hardness)] } else { Vec::new() },
-        terms: ResponseTerms::default(),
+        terms: response.terms,
         trace_id: None,
     }
 }
@@ -134,3 +141,35 @@ pub(crate) fn request(chance: &mut Chance, hardness: &Hardness, now: Timestamp, 
 pub(crate) fn limit(hardness: &Hardness) -> RuleLimit {
     RuleLimit { rule_id: "limited".to_owned(), devices: 3, per_seconds: 300 * u64::from(hardness.pace) }
 }
+
+/// A silence as an operator would set it: one of few ids, so that some are replaced.
+pub(crate) fn silence(chance: &mut Chance, hardness: &Hardness, now: Timestamp) -> Silence {
+    let pace = i32::try_from(hardness.pace).unwrap_or(1);
+    let dice = &mut chance.dice;
+    let by = |field, value: String| SilenceMatcher { field, value };
+    let any_device = dice.index(DEVICES);
+    let first = match dice.index(6) {
+        0 => by(SilenceField::Rule, ["limited", "OPEN", "sto*", "watch"][dice.index(4)].to_owned()),
+        1 => by(SilenceField::DeviceId, device_id(any_device)),
+        2 => by(SilenceField::DeviceName, "ws-1*".to_owned()),
+        3 => by(SilenceField::DeviceGroup, "tier*".to_owned()),
+        4 => by(SilenceField::AlertSeverity, "high".to_owned()),
+        _ => by(SilenceField::AlertId, format!("alert-{}*", dice.index(9) + 1)),
+    };
+    let mut matchers = vec![first];
+    if dice.chance(300) {
+        matchers.push(by(SilenceField::DeviceId, device_id(any_device)));
+    }
+    let starts_at = if dice.chance(300) { now + dice.millis(0, 60_000) * pace } else { now - dice.millis(0, 5000) };
+    let longest = if dice.chance(150) { 3_000_000 } else { 400_000 };
+    Silence {
+        id: format!("silence-{}", dice.index(4)),
+        matchers,
+        starts_at,
+        ends_at: now + dice.millis(10_000, longest) * pace,
+        author: "operator".to_owned(),
+        comment: "maintenance".to_owned(),
+    }
+}
+
+mod terms;

@@ -4,13 +4,17 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use super::counts::{Counts, Wanted};
 use super::event::{Intent, Requested, ScanType};
 use super::input::DEVICES;
+use super::orders::Orders;
 
 /// A request that landed.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) asked: Requested,
+    /// What it comes to by the counts of its device.
+    pub(crate) wants: Wanted,
     pub(crate) time: Timestamp,
     /// Terminal records that name it and count.
     pub(crate) ended: u32,
@@ -41,6 +45,21 @@ pub(crate) struct Device {
     pub(crate) scan: Option<String>,
     pub(crate) retry: Option<Retry>,
     pub(crate) rests: Vec<Rest>,
+    /// It cannot be scanned, and is not asked for until then.
+    pub(crate) unfit: Option<Timestamp>,
+    /// Scans that ended, oldest first.
+    pub(crate) covers: Vec<Covers>,
+    /// How often the rest has grown, and until when the next scan makes it grow again.
+    pub(crate) row: Option<(u32, Timestamp)>,
+}
+
+/// What a scan that ended covers.
+#[derive(Debug, Clone)]
+pub(crate) struct Covers {
+    pub(crate) began_at: Timestamp,
+    pub(crate) ended_at: Timestamp,
+    pub(crate) scan_type: ScanType,
+    pub(crate) until: Timestamp,
 }
 
 /// Where a scan's latest attempt stands.
@@ -85,6 +104,8 @@ pub(crate) struct Scan {
 pub(crate) struct Attempt {
     pub(crate) intent: Intent,
     pub(crate) time: Timestamp,
+    /// Position of its record.
+    pub(crate) position: usize,
     pub(crate) withdrawn: bool,
     pub(crate) launched: bool,
 }
@@ -103,6 +124,10 @@ pub(crate) struct Ledger {
     pub(crate) order: Vec<(String, u32)>,
     /// When the kill switch was pulled.
     pub(crate) halted: Option<Timestamp>,
+    pub(crate) orders: Orders,
+    pub(crate) counts: Counts,
+    /// Records that landed.
+    pub(crate) records: usize,
 }
 
 impl Ledger {
@@ -117,6 +142,9 @@ impl Ledger {
             attempts: HashMap::new(),
             order: Vec::new(),
             halted: None,
+            orders: Orders::default(),
+            counts: Counts::default(),
+            records: 0,
         }
     }
 
@@ -160,6 +188,10 @@ impl Ledger {
             scan.stage = Stage::Ended;
             self.devices[scan.device].scan = None;
         }
+    }
+
+    pub(crate) fn unfit(&mut self, device: usize, until: Option<Timestamp>) {
+        self.devices[device].unfit = self.devices[device].unfit.max(until);
     }
 
     pub(crate) fn rest(&mut self, device: usize, until: Timestamp, scan_type: ScanType) {

@@ -5,8 +5,8 @@
 //! `cargo test`. Both include this folder; it names the crate nowhere itself.
 //!
 //! Where things are: `world` is time, the log and what carries between workers and API; `input` makes requests, `fault`
-//! lists what goes wrong, `hardness` how often; `checks` says what must hold and `ledger` is the reader outside that it
-//! uses; `coverage` lists what must come up.
+//! lists what goes wrong, `hardness` how often; `checks` says what must hold; `ledger`, `orders` and `counts` are the
+//! reader outside that it uses; `coverage` lists what must come up.
 
 use super::{alert, event, scheduler};
 
@@ -14,6 +14,7 @@ mod api;
 mod broken;
 mod chance;
 mod checks;
+mod counts;
 mod coverage;
 mod dice;
 pub(crate) mod fault;
@@ -21,6 +22,8 @@ mod hardness;
 pub(crate) mod input;
 mod ledger;
 mod order;
+mod orders;
+mod outage;
 mod owner;
 mod plan;
 mod replay;

@@ -1,6 +1,7 @@
 //! Order under scarcity, told from outside: no scan starts before another that was as ready and more urgent.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -40,7 +41,7 @@ pub(crate) fn check(
     for intent in intents {
         let device = input::device_of(&intent.device.id);
         let asked = intent.request_ids.iter().filter_map(|id| ledger.asked.get(id));
-        let Some((score, urgent)) = standing(hardness, asked.map(|asked| (asked.asked.priority, asked.time)), clock)
+        let Some((score, urgent)) = standing(hardness, asked.map(|asked| (asked.wants.priority, asked.time)), clock)
         else {
             continue;
         };
@@ -68,10 +69,15 @@ pub(crate) fn check(
             continue;
         }
         let asked = device.waiting.iter().filter_map(|id| ledger.asked.get(id));
-        let live = asked.filter(|asked| asked.asked.mode == Mode::Live).map(|asked| (asked.asked.priority, asked.time));
-        let Some((score, is_urgent)) = standing(hardness, live.clone(), clock) else { continue };
-        let first = live.map(|(_, time)| time).min().unwrap_or(clock);
-        let merged = first.saturating_add(hardness.settings.merge_window).is_ok_and(|due| due <= clock);
+        let live =
+            asked.filter(|asked| asked.wants.mode == Mode::Live && !ledger.orders.keeps(&asked.asked, owner.position));
+        let waiting = live.clone().map(|asked| (asked.wants.priority, asked.time));
+        let Some((score, is_urgent)) = standing(hardness, waiting, clock) else { continue };
+        let merged = live.clone().any(|asked| {
+            let own = asked.asked.terms.merge_window_seconds.map(Duration::from_secs);
+            let window = own.unwrap_or(hardness.settings.merge_window);
+            asked.time.saturating_add(window).is_ok_and(|due| due <= clock)
+        });
         if device.retry.is_none() && !merged {
             continue;
         }

@@ -30,8 +30,8 @@ const MOST_RECORDS: usize = 6000;
 
 /// Something that happens at a certain time.
 enum Happening {
-    /// A record lands on the log; who appended it.
-    Land(Option<u64>, Box<ScanEvent>),
+    /// A record lands on the log; who appended it, and how many records it had read.
+    Land(Option<u64>, Box<ScanEvent>, usize),
     /// To a worker.
     To(u64, Due),
     /// A call arrives at the API.
@@ -95,7 +95,7 @@ impl World {
     /// The whole history.
     pub(crate) fn run(&mut self) -> Kept {
         let genesis = Genesis { log_id: "log".to_owned(), partition: 0, partitions: 1 };
-        self.land(ScanEvent::new(self.now, "tenant", genesis))?;
+        self.land(ScanEvent::new(self.now, "tenant", genesis), 0)?;
         self.start_owner()?;
         loop {
             self.step += 1;
@@ -140,22 +140,11 @@ impl World {
         Ok(())
     }
 
-    /// The worker that owns the partition and has read everything shows the kill switch as operators set it.
-    fn listens_to_orders(&self) -> Kept {
-        let current = |owner: &&Owner| {
-            !owner.halted && owner.position == self.log.len() && self.checks.ledger.in_force(&owner.claim)
-        };
-        let Some(owner) = self.owners.iter().find(current) else { return Ok(()) };
-        let (shown, ordered) = (owner.scheduler.is_halted(), self.checks.ledger.halted.is_some());
-        ensure("kill_switch", shown == ordered, || {
-            format!("worker-{} shows halted {shown}, and operators ordered {ordered}", owner.id)
-        })
-    }
-
     /// All faults off, one owner: everything must end.
     fn drain(&mut self) -> Kept {
         self.chance.tell(|| "--- everything heals".to_owned());
         self.hard.heal();
+        self.api.outage_ends(self.now);
         while let Some(owner) = self.owners.first().map(|owner| owner.id) {
             self.die(owner);
         }
@@ -170,7 +159,7 @@ impl World {
                 break;
             }
         }
-        self.checks.at_the_end(&Sight { hardness: &self.hard, api: &self.api, now: self.now })?;
+        self.checks.at_the_end(&Sight { hardness: &self.hard, api: &self.api, now: self.now, read: usize::MAX })?;
         self.commit()?;
         let owner = self.owners.last().map(|owner| owner.scheduler.state());
         let whole = self.fold(&Begin::default());
@@ -231,7 +220,7 @@ impl World {
 
     fn happens(&mut self, happening: Happening) -> Kept {
         match happening {
-            Happening::Land(_, event) => self.land(*event),
+            Happening::Land(_, event, read) => self.land(*event, read),
             Happening::To(id, due) => {
                 let Some(owner) = self.owners.iter_mut().find(|owner| owner.id == id) else { return Ok(()) };
                 if owner.stopped {
@@ -244,11 +233,11 @@ impl World {
         }
     }
 
-    fn land(&mut self, event: ScanEvent) -> Kept {
+    fn land(&mut self, event: ScanEvent, read: usize) -> Kept {
         let position = self.log.len();
         ensure("ends", position < MOST_RECORDS, || format!("the ledger grows without end: {event:?}"))?;
         self.chance.tell(|| format!("LOG {position} {}", serde_json::to_string(&event).unwrap_or_default()));
-        let sight = Sight { hardness: &self.hard, api: &self.api, now: self.now };
+        let sight = Sight { hardness: &self.hard, api: &self.api, now: self.now, read };
         self.checks.landed(&sight, &event, &mut self.chance.coverage)?;
         let mut fingerprint = self.chance.coverage.fingerprint;
         for byte in event.id().bytes() {
@@ -276,10 +265,7 @@ impl World {
                 }
                 self.poll(id)
             }
-            Due::Send(call) => {
-                self.send(id, call);
-                Ok(())
-            }
+            Due::Send(call) => self.send(id, call),
             Due::Answer(mut reply, sent) => {
                 let clock = owner.clock(self.now);
                 // Who stood still meanwhile finds that the time for a read is over.
@@ -297,6 +283,9 @@ impl World {
                     owner.paused_until = owner.paused_until.max(clock.saturating_add(wait).ok());
                 }
                 self.chance.tell(|| format!("worker-{id} is answered {reply:?}"));
+                if let Reply::Scan { scan_id, .. } = &reply {
+                    self.api.answered(id, scan_id, self.now);
+                }
                 let commands = owner.scheduler.reply(reply, clock);
                 self.obey(id, commands, clock)?;
                 self.poll(id)
@@ -340,17 +329,18 @@ impl World {
         let owner = &mut self.owners[index];
         let lands = (self.now + delay).max(owner.last_land);
         owner.last_land = lands;
-        let (id, name) = (owner.id, event.id());
+        let (id, name, read) = (owner.id, event.id(), owner.position);
         self.chance.tell(|| format!("worker-{id} appends {name}"));
         let device = order::device_of(&self.checks.ledger, &event.body);
         let before = owner.on_the_way.insert(name, device);
         ensure("truth", before.is_none() || matches!(event.body, EventBody::Carried(_)), || {
             format!("{event:?} is decided again before it is read back")
         })?;
-        self.at(lands, Happening::Land(Some(id), Box::new(event)));
+        self.at(lands, Happening::Land(Some(id), Box::new(event), read));
         Ok(())
     }
 }
 
 mod calls;
+mod operators;
 mod trouble;

@@ -1,9 +1,11 @@
 //! What a record that landed must say, given what the API did and what landed before.
 
+use std::collections::BTreeSet;
+
 use super::super::coverage::{Coverage, withdrawn_word};
 use super::super::event::{
-    Accepted, AttemptFailed, AttemptResult, Carried, ControlAction, EventBody, Finished, FinishedStatus, Joined,
-    Requested, ResolvedBy, ScanEvent, Suppressed, SuppressedReason,
+    Accepted, AttemptFailed, AttemptResult, Carried, EventBody, Finished, FinishedStatus, Joined, Requested,
+    ResolvedBy, ScanEvent, SuppressedReason,
 };
 use super::super::ledger::{Asked, Scan};
 use super::*;
@@ -12,8 +14,9 @@ impl Checks {
     /// A record landed.
     pub(crate) fn landed(&mut self, sight: &Sight<'_>, event: &ScanEvent, coverage: &mut Coverage) -> Kept {
         let current = event.body.claim().is_none_or(|claim| self.ledger.in_force(claim));
+        self.ledger.records += 1;
         let counts = match &event.body {
-            EventBody::Genesis(_) | EventBody::Claim(_) | EventBody::Control(_) | EventBody::Requested(_) => true,
+            EventBody::Genesis(_) | EventBody::Claim(_) | EventBody::Requested(_) => true,
             EventBody::AttemptFailed(body) => self.ledger.awaits(&body.scan_id, body.attempt),
             EventBody::Accepted(body) => self.ledger.awaits(&body.scan_id, body.attempt),
             EventBody::Joined(body) => match body.attempt {
@@ -39,10 +42,7 @@ impl Checks {
                 self.ledger.claim = Some(body.claim.clone());
                 Ok(())
             }
-            EventBody::Control(body) => {
-                self.ordered(sight.now, &body.control, coverage);
-                Ok(())
-            }
+            EventBody::Control(body) if counts => self.ordered(sight, &body.control, time, coverage),
             EventBody::Carried(body) if counts => {
                 coverage.saw("carried", carried_word(body));
                 Ok(())
@@ -60,6 +60,7 @@ impl Checks {
                     made.withdrawn = true;
                 }
                 ensure("truth", self.ledger.awaits(&body.scan_id, body.attempt), || format!("{body:?} out of turn"))?;
+                self.withdrawn(sight, body, time)?;
                 self.ledger.requeue(&body.scan_id, time);
                 Ok(())
             }
@@ -69,9 +70,7 @@ impl Checks {
             EventBody::Joined(body) if counts => self.joined(body, time, coverage),
             EventBody::Shadowed(body) if counts => {
                 coverage.saw("transition", "waiting > shadowed");
-                let live = |id: &String| self.ledger.asked.get(id).is_some_and(|asked| asked.asked.mode == Mode::Live);
-                let wrong = sight.hardness.mode == Mode::Live && body.request_ids.iter().any(live);
-                ensure("shadow", !wrong, || format!("{body:?} ends a live request"))?;
+                self.shadowed(sight, body, time)?;
                 self.end(&body.request_ids, false)
             }
             EventBody::Suppressed(body) if counts => {
@@ -82,6 +81,13 @@ impl Checks {
             }
             EventBody::Failed(body) if counts => {
                 coverage.saw("failed", body.reason.as_str());
+                self.failed(sight, body, time)?;
+                let device = input::device_of(&body.device.id);
+                self.ledger.unfit(device, body.device_unfit_until);
+                // What may be running all the same lets its device rest.
+                if let (Some(until), Some(scan_type)) = (body.cooldown_until, body.scan_type) {
+                    self.ledger.rest(device, until, scan_type);
+                }
                 match &body.scan_id {
                     Some(scan_id) => {
                         coverage.saw("transition", "refused > failed");
@@ -96,23 +102,6 @@ impl Checks {
         }
     }
 
-    fn ordered(&mut self, now: Timestamp, order: &ControlAction, coverage: &mut Coverage) {
-        match order {
-            ControlAction::Halted => {
-                coverage.saw("control", "halted");
-                if self.ledger.halted.is_none() {
-                    self.halted_before = self.ledger.order.len();
-                    self.ledger.halted = Some(now);
-                }
-            }
-            ControlAction::Resumed => {
-                coverage.saw("control", "resumed");
-                self.ledger.halted = None;
-            }
-            _ => {}
-        }
-    }
-
     fn requested(&mut self, body: &Requested, time: Timestamp, coverage: &mut Coverage) {
         let (Some(id), Some(alert)) = (body.request_ids.first(), body.alerts.first()) else { return };
         if self.ledger.asked.contains_key(id) {
@@ -123,7 +112,15 @@ impl Checks {
         self.ledger.open += 1;
         self.ledger.alerts.entry((alert.id.clone(), device)).or_default().push(id.clone());
         self.ledger.devices[device].waiting.insert(id.clone());
-        self.ledger.asked.insert(id.clone(), Asked { asked: body.clone(), time, ended: 0, may_come_again: false });
+        let wants = self.ledger.counts.wanted(body, time);
+        if wants.scan_type > body.scan_type {
+            coverage.saw("threshold", "escalated");
+        }
+        if body.terms.awaits_threshold && !wants.below {
+            coverage.saw("threshold", if wants.mode == Mode::Live { "reached" } else { "reached_in_shadow" });
+        }
+        let asked = Asked { asked: body.clone(), wants, time, ended: 0, may_come_again: false };
+        self.ledger.asked.insert(id.clone(), asked);
     }
 
     fn intent(&mut self, sight: &Sight<'_>, body: &Intent, time: Timestamp, coverage: &mut Coverage) -> Kept {
@@ -145,16 +142,17 @@ impl Checks {
             unresolved: before.is_some_and(|before| before.unresolved),
             action: None,
             scope: body.scan_type,
-            cooldown: self.cooldown(body),
+            cooldown: body.cooldown_seconds,
             follow_until: None,
             requests: body.request_ids.clone(),
         };
         self.ledger.scans.insert(body.scan_id.clone(), scan);
         let key = (body.scan_id.clone(), body.attempt);
-        let made = Attempt { intent: body.clone(), time, withdrawn: false, launched: false };
+        let position = self.ledger.records - 1;
+        let made = Attempt { intent: body.clone(), time, position, withdrawn: false, launched: false };
         self.ledger.attempts.insert(key.clone(), made);
         self.ledger.order.push(key);
-        self.reach(sight.hardness, body, time)
+        self.reach(sight, body, time)
     }
 
     fn attempt_failed(
@@ -185,6 +183,13 @@ impl Checks {
             ensure("doubt", proven.is_none_or(|proven| time + hardness.slack() >= proven), || {
                 format!("{body:?} at {time}, before two lists can have shown it: {proven:?}")
             })?;
+        }
+        let writer = body.claim.strip_prefix("claim-").and_then(|number| number.parse().ok()).unwrap_or(u64::MAX);
+        let spared = sight.api.is_of_outage(writer, &body.scan_id, body.attempt, &hardness.settings);
+        let spared = spared && body.result == AttemptResult::NotAccepted;
+        ensure("breaker", !spared || !body.counts, || format!("{body:?} counts, and nothing worked"))?;
+        if spared {
+            coverage.saw("outage", "lost_and_not_counted");
         }
         let Some(scan) = self.ledger.scans.get_mut(&body.scan_id) else { return Ok(()) };
         scan.counted += u32::from(body.counts);
@@ -224,10 +229,14 @@ impl Checks {
         });
         ensure("truth", ours || alike, || format!("{body:?} but {action:?}"))?;
         if let Some(made) = self.ledger.attempts.get(&(body.scan_id.clone(), body.attempt)) {
-            let least = later(time, Duration::from_secs(self.cooldown(&made.intent)));
+            let least = later(time, Duration::from_secs(made.intent.cooldown_seconds));
             ensure("cooldown", body.cooldown_until >= least, || format!("{body:?} sets a rest that is too short"))?;
         }
         self.ledger.rest(device, body.cooldown_until, body.scan_type);
+        self.ledger.devices[device].row = body.cooldown_grows_until.map(|until| (body.cooldown_step, until));
+        if body.cooldown_step > 0 {
+            coverage.saw("log", "rest_has_grown");
+        }
         if counts {
             coverage.saw(
                 "transition",
@@ -272,41 +281,13 @@ impl Checks {
         let open = matches!(scan.stage, Stage::Open | Stage::Foreign | Stage::Unseen);
         ensure("join", open, || format!("{body:?} joins {scan:?}"))?;
         for id in &body.request_ids {
-            let wanted = self.ledger.asked.get(id).map(|asked| asked.asked.scan_type);
+            let wanted = self.ledger.asked.get(id).map(|asked| asked.wants.scan_type);
             ensure("join", wanted.is_some_and(|wanted| covers(scan.scope, wanted)), || {
                 format!("{body:?}: {id} wants {wanted:?}, {scan:?}")
             })?;
             let waited = self.ledger.devices[scan.device].waiting.remove(id);
             ensure("join", waited, || format!("{body:?}: {id} does not wait"))?;
             scan.requests.push(id.clone());
-        }
-        Ok(())
-    }
-
-    /// A guard holds back what it must, and nothing else.
-    fn justified(&self, sight: &Sight<'_>, body: &Suppressed, time: Timestamp) -> Kept {
-        let number = input::device_of(&body.device.id);
-        let device = &self.ledger.devices[number];
-        for asked in body.request_ids.iter().filter_map(|id| self.ledger.asked.get(id)).map(|asked| &asked.asked) {
-            let justified = match body.reason {
-                SuppressedReason::TooOld => asked.expires_at <= time,
-                SuppressedReason::Cooldown if asked.mode == Mode::Shadow || sight.hardness.mode == Mode::Shadow => true,
-                SuppressedReason::Cooldown => {
-                    device.rests.iter().any(|rest| rest.until > time)
-                        && device.rests.iter().any(|rest| asked.scan_type <= rest.scan_type)
-                }
-                SuppressedReason::Duplicate => {
-                    let alert = asked.alerts.first().map(|alert| (alert.id.clone(), number));
-                    alert.and_then(|alert| self.ledger.alerts.get(&alert)).is_some_and(|all| all.len() > 1)
-                }
-                SuppressedReason::Protected => {
-                    input::is_protected(sight.hardness, number)
-                        || matches!(number, input::TAGGED_LATER | input::PROTECTED_LATER)
-                }
-                SuppressedReason::ProtectionUnknown => input::needs_look_up(sight.hardness, number),
-                _ => true,
-            };
-            ensure("justified", justified, || format!("{body:?} holds back {asked:?} at {time}"))?;
         }
         Ok(())
     }
@@ -336,7 +317,12 @@ impl Checks {
         ensure("truth", true_word, || format!("{body:?} at {time} but {seen:?}, {scan:?}"))?;
         let rest = later(time, Duration::from_secs(scan.cooldown));
         ensure("cooldown", body.cooldown_until >= rest, || format!("{body:?} sets a rest that is too short"))?;
-        self.ledger.rest(scan.device, body.cooldown_until, body.scan_type);
+        let device = scan.device;
+        self.ledger.rest(device, body.cooldown_until, body.scan_type);
+        if let Some(until) = body.cooldown_grows_until {
+            self.ledger.devices[device].row = Some((body.cooldown_step, until));
+        }
+        self.covers(body, time);
         let named = body.request_ids.iter().chain(&body.joined_request_ids);
         self.ends_scan(&body.scan_id, named, &[Stage::Open, Stage::Foreign, Stage::Unseen])?;
         let failed = body.status != FinishedStatus::Succeeded;

@@ -1,5 +1,6 @@
 //! Calls on their way from a worker to the API and back.
 
+use super::super::outage::Outage;
 use super::*;
 
 impl World {
@@ -25,8 +26,9 @@ impl World {
     }
 
     /// A worker's call leaves the process, or does not.
-    pub(super) fn send(&mut self, id: u64, call: Call) {
+    pub(super) fn send(&mut self, id: u64, call: Call) -> Kept {
         let now = self.now;
+        let outage = self.api.outage_at(now);
         let mut back = now + self.chance.dice.millis(5, 400);
         let reply = match call {
             Call::Scan { scan_id, attempt, device_id, scan_type, comment, .. } => {
@@ -36,7 +38,13 @@ impl World {
                 if too_late {
                     self.chance.coverage.saw("api", "left_too_late");
                 }
-                if too_late || self.chance.fault(Fault::ConnectionRefused, self.hard.api / 6) {
+                if !too_late {
+                    self.api.sent(id, &scan_id, now, &self.hard.settings)?;
+                }
+                if too_late
+                    || outage == Some(Outage::NoConnection)
+                    || self.chance.fault(Fault::ConnectionRefused, self.hard.api / 6)
+                {
                     let answer = ScanReply::NotSent { too_late, detail: "not sent".to_owned() };
                     Reply::Scan { scan_id, attempt, answer }
                 } else {
@@ -46,11 +54,13 @@ impl World {
                     let device = input::device_of(&device_id);
                     let post = Post { at, sent: now, owner: id, scan_id, attempt, device, scan_type, comment };
                     self.at(at, Happening::Arrive(Box::new(post)));
-                    return;
+                    return Ok(());
                 }
             }
             Call::List { created_since } => {
-                let answer = if self.hard.may_not_read {
+                let answer = if outage.is_some() {
+                    ReadReply::Failed
+                } else if self.hard.may_not_read {
                     self.chance.struck(Fault::ListNotPermitted);
                     ReadReply::NotPermitted
                 } else if self.chance.fault(Fault::ListFailed, self.hard.api) {
@@ -61,12 +71,14 @@ impl World {
                 if self.chance.fault(Fault::ListSlow, self.hard.api / 4) {
                     back = now + self.chance.dice.millis(1000, 28_000);
                 }
-                let Some(owner) = self.owners.iter().find(|owner| owner.id == id) else { return };
+                let Some(owner) = self.owners.iter().find(|owner| owner.id == id) else { return Ok(()) };
                 Reply::List { created_since, started_at: owner.clock(now), answer }
             }
             Call::LookUp { device_id } => {
                 let device = input::device_of(&device_id);
-                let answer = if self.hard.may_not_read {
+                let answer = if outage.is_some() {
+                    ReadReply::Failed
+                } else if self.hard.may_not_read {
                     self.chance.struck(Fault::LookUpNotPermitted);
                     ReadReply::NotPermitted
                 } else if input::look_up_fails(device) || self.chance.fault(Fault::LookUpFailed, self.hard.api) {
@@ -78,15 +90,16 @@ impl World {
             }
             Call::Cancel { action_id } => {
                 self.api.cancel(&action_id, now);
-                return;
+                return Ok(());
             }
         };
         self.at(back, Happening::To(id, Due::Answer(reply, now)));
+        Ok(())
     }
 
     pub(super) fn arrive(&mut self, post: Post) -> Kept {
         self.chance.tell(|| format!("API gets {post:?}"));
-        self.checks.arrives(&Sight { hardness: &self.hard, api: &self.api, now: self.now }, &post)?;
+        self.checks.arrives(&Sight { hardness: &self.hard, api: &self.api, now: self.now, read: usize::MAX }, &post)?;
         let (scan_id, attempt, sent, owner) = (post.scan_id.clone(), post.attempt, post.sent, post.owner);
         let mut answer = self.api.arrive(&mut self.chance, &self.hard, post);
         let mut back = self.now + self.chance.dice.millis(5, 1500);

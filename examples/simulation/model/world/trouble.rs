@@ -1,4 +1,4 @@
-//! What chance does to the world: requests, operators, crashes, hand-overs and clocks.
+//! What chance does to the world: requests, outages, crashes and hand-overs.
 
 use super::*;
 
@@ -30,49 +30,14 @@ impl World {
                 self.land_later(request.into());
             }
         }
+        self.api.outage(&mut self.chance, &self.hard, self.now);
         self.api.foreign(&mut self.chance, self.now, &self.hard);
     }
 
     /// A record that no owner of the partition wrote.
-    fn land_later(&mut self, body: EventBody) {
+    pub(super) fn land_later(&mut self, body: EventBody) {
         let lands = self.now + self.chance.dice.millis(1, 60);
-        self.at(lands, Happening::Land(None, Box::new(ScanEvent::new(self.now, "tenant", body))));
-    }
-
-    pub(super) fn control(&mut self, control: ControlAction) {
-        self.halted = control == ControlAction::Halted;
-        self.land_later(Control { control, author: "operator".to_owned(), comment: None }.into());
-    }
-
-    pub(super) fn operate(&mut self) {
-        let often = self.hard.operators;
-        if self.halted {
-            if self.chance.dice.chance(80) {
-                self.control(ControlAction::Resumed);
-            }
-        } else if self.chance.fault(Fault::Halted, often) {
-            self.control(ControlAction::Halted);
-        }
-        for owner in self.owners.iter_mut().filter(|owner| !owner.stopped) {
-            let pulls = if owner.halted {
-                self.chance.dice.chance(200)
-            } else {
-                self.chance.fault(Fault::HaltedLocally, often)
-            };
-            if pulls {
-                owner.halted = !owner.halted;
-                owner.scheduler.set_halted(owner.halted);
-            }
-            if self.hard.skew && self.chance.fault(Fault::ClockJump, 50) {
-                owner.clock_ahead = self.chance.dice.millis(0, 6000) - SignedDuration::from_secs(3);
-            }
-        }
-        if !self.protects_later && self.chance.fault(Fault::ProtectionConfigured, often / 4) {
-            self.protects_later = true;
-        }
-        if self.api.tagged_at.is_none() && self.chance.fault(Fault::ProtectionTagged, often / 4) {
-            self.api.tagged_at = Some(self.now);
-        }
+        self.at(lands, Happening::Land(None, Box::new(ScanEvent::new(self.now, "tenant", body)), 0));
     }
 
     pub(super) fn start_owner(&mut self) -> Kept {
@@ -99,7 +64,7 @@ impl World {
         let (mut lost, mut gone) = (false, Vec::new());
         for (key, happening) in &self.queue {
             match happening {
-                Happening::Land(Some(owner), _) if *owner == id => match survive.checked_sub(1) {
+                Happening::Land(Some(owner), ..) if *owner == id => match survive.checked_sub(1) {
                     Some(left) => survive = left,
                     None => {
                         lost = true;

@@ -1,0 +1,112 @@
+//! Orders as a reader outside sees them: what was in force after so many records of the log. A fact that is carried on
+//! says nothing new, so it is not looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::event::{ControlAction, Requested, Silence, SilenceField, SilenceMatcher};
+
+/// A change: position of its record, what it is about, and what it says.
+type Changes<Key, Said> = Vec<(usize, Key, Said)>;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    /// Caps: tripped, and since when; or re-armed.
+    caps: Changes<Option<String>, Option<Timestamp>>,
+    silences: Changes<String, Option<Silence>>,
+}
+
+impl Orders {
+    /// An order landed at `position`; a trip only counts where its owner's claim is in force.
+    pub(crate) fn ordered(&mut self, position: usize, now: Timestamp, order: &ControlAction) {
+        match order {
+            ControlAction::Tripped { rule_id, .. } if !self.is_tripped(rule_id.as_deref(), position) => {
+                self.caps.push((position, rule_id.clone(), Some(now)));
+            }
+            ControlAction::Rearmed { rule_id } => self.caps.push((position, rule_id.clone(), None)),
+            ControlAction::SilenceSet { silence } => {
+                self.silences.push((position, silence.id.clone(), Some(silence.clone())));
+            }
+            ControlAction::SilenceEnded { silence_id } => self.silences.push((position, silence_id.clone(), None)),
+            ControlAction::Halted | ControlAction::Resumed | ControlAction::Tripped { .. } => {}
+        }
+    }
+
+    /// When a cap tripped that is tripped for whoever has read so many records.
+    pub(crate) fn tripped_at(&self, rule: Option<&str>, read: usize) -> Option<Timestamp> {
+        let known = self.caps.iter().filter(|(position, about, _)| *position < read && about.as_deref() == rule);
+        known.last().and_then(|(.., tripped)| *tripped)
+    }
+
+    pub(crate) fn is_tripped(&self, rule: Option<&str>, read: usize) -> bool {
+        self.tripped_at(rule, read).is_some()
+    }
+
+    /// Every cap that is tripped.
+    pub(crate) fn tripped(&self, read: usize) -> BTreeSet<Option<String>> {
+        let caps = self.caps.iter().map(|(_, cap, _)| cap);
+        caps.filter(|cap| self.is_tripped(cap.as_deref(), read)).cloned().collect()
+    }
+
+    /// Position of the record from which on a cap counts.
+    pub(crate) fn counts_from(&self, rule: Option<&str>, read: usize) -> usize {
+        let rearmed = self
+            .caps
+            .iter()
+            .filter(|(position, about, tripped)| *position < read && about.as_deref() == rule && tripped.is_none());
+        rearmed.last().map_or(0, |(position, ..)| *position)
+    }
+
+    /// Silences that were set and not ended, whether or not they are over.
+    pub(crate) fn silences(&self, read: usize) -> BTreeMap<&str, &Silence> {
+        let mut set = BTreeMap::new();
+        for (_, id, silence) in self.silences.iter().filter(|(position, ..)| *position < read) {
+            match silence {
+                Some(silence) => set.insert(id.as_str(), silence),
+                None => set.remove(id.as_str()),
+            };
+        }
+        set
+    }
+
+    /// A silence that holds a request back.
+    pub(crate) fn silence_of(&self, asked: &Requested, read: usize, time: Timestamp) -> Option<&Silence> {
+        let all = self.silences(read).into_values();
+        let mut in_force = all.filter(|silence| silence.starts_at <= time && time < silence.ends_at);
+        in_force.find(|silence| silence.matchers.iter().all(|matcher| matches(matcher, asked)))
+    }
+
+    /// Since when tripped caps keep every live rule of a request from asking, if they do.
+    pub(crate) fn kept_since(&self, asked: &Requested, read: usize) -> Option<Timestamp> {
+        if self.caps.is_empty() {
+            return None;
+        }
+        let live = asked.rule_ids.iter().filter(|rule| !asked.terms.shadow_rule_ids.contains(rule));
+        let tripped: Vec<Option<Timestamp>> = live.map(|rule| self.tripped_at(Some(rule), read)).collect();
+        let last = tripped.iter().copied().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+        [self.tripped_at(None, read), last].into_iter().flatten().min()
+    }
+
+    pub(crate) fn keeps(&self, asked: &Requested, read: usize) -> bool {
+        self.kept_since(asked, read).is_some()
+    }
+}
+
+/// The few kinds of matchers that [`super::input::silence`] makes.
+fn matches(matcher: &SilenceMatcher, asked: &Requested) -> bool {
+    let is = |text: &str| match matcher.value.strip_suffix('*') {
+        Some(begin) => text.to_lowercase().starts_with(&begin.to_lowercase()),
+        None => text.eq_ignore_ascii_case(&matcher.value),
+    };
+    match matcher.field {
+        SilenceField::Rule => asked.rule_ids.iter().any(|rule| is(rule)),
+        SilenceField::DeviceId => is(&asked.device.id),
+        SilenceField::DeviceName => asked.device.name.as_deref().is_some_and(is),
+        SilenceField::DeviceGroup => asked.device.group.as_deref().is_some_and(is),
+        SilenceField::AlertId => asked.alerts.iter().any(|alert| is(&alert.id)),
+        SilenceField::AlertSeverity => asked.alerts.iter().any(|alert| is(alert.severity.as_str())),
+        SilenceField::DeviceTag | SilenceField::AlertTitle => false,
+    }
+}
