@@ -24,6 +24,8 @@ enum Until {
     Body,
     /// After the request, having answered with this.
     Answer(&'static str),
+    /// The same, and the connection stays open.
+    AnswerAndKeep(&'static str),
     /// Never: holds on.
     Never,
 }
@@ -47,7 +49,7 @@ impl Raw {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let text = serve(&mut stream, until).await;
                 log.lock().unwrap().push(text);
-                if until == Until::Never {
+                if matches!(until, Until::Never | Until::AnswerAndKeep(_)) {
                     held.push(stream);
                 }
             }
@@ -80,7 +82,7 @@ async fn serve(stream: &mut TcpStream, until: Until) -> String {
             Ok(read) => bytes.extend_from_slice(&buffer[..read]),
         }
     }
-    if let Until::Answer(answer) = until {
+    if let Until::Answer(answer) | Until::AnswerAndKeep(answer) = until {
         stream.write_all(answer.as_bytes()).await.unwrap();
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -173,8 +175,9 @@ async fn no_answer_in_time_leaves_doubt() {
 async fn a_connection_is_never_used_twice_for_a_scan() {
     const REFUSED: &str =
         "HTTP/1.1 400 Bad Request\r\ncontent-length: 42\r\n\r\n{\"error\":{\"code\":\"InvalidInput\",\"x\":\"yz\"}}";
-    let (authority, api) = (Raw::start(Until::Answer(TOKEN)).await, Raw::start(Until::Answer(REFUSED)).await);
+    let (authority, api) = (Raw::start(Until::Answer(TOKEN)).await, Raw::start(Until::AnswerAndKeep(REFUSED)).await);
     let client = Client::new(&settings(&authority.url, &api.url)).unwrap();
+    // The server would keep every connection, and reads one request from each.
     for _ in 0..3 {
         let answer = client.run_antivirus_scan(request()).await;
         assert!(matches!(answer, ScanAnswer::Refused { kind: Refusal::Rejected, .. }), "{answer:?}");

@@ -86,11 +86,8 @@ pub async fn ensure_topics(settings: &Settings) -> Result<TopicsReport, KafkaErr
         report
             .warnings
             .extend(problems.into_iter().map(|problem| format!("topic `{}`: {problem}", settings.ledger_topic)));
-        let policy = config.get("cleanup.policy").map_or("delete", String::as_str);
-        if policy != "delete" {
-            return Err(unfit(format!(
-                "cleanup.policy is `{policy}`, and compaction would tear holes into the ledger; set cleanup.policy=delete"
-            )));
+        if let Some(problem) = compaction_problem(&config) {
+            return Err(unfit(problem));
         }
         report.ledger_retention = config
             .get("retention.ms")
@@ -105,6 +102,16 @@ pub async fn ensure_topics(settings: &Settings) -> Result<TopicsReport, KafkaErr
         }
     }
     Ok(report)
+}
+
+/// No operator's word helps here: the offsets of the ledger must have no gaps.
+fn compaction_problem(config: &HashMap<String, String>) -> Option<String> {
+    let policy = config.get("cleanup.policy").map_or("delete", String::as_str);
+    (policy != "delete").then(|| {
+        format!(
+            "cleanup.policy is `{policy}`, and compaction would tear holes into the ledger; set cleanup.policy=delete"
+        )
+    })
 }
 
 fn durability_problems(shape: &Shape, config: &HashMap<String, String>) -> Vec<String> {
@@ -242,5 +249,39 @@ impl Topics {
             }
         }
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAFE: [(&str, &str); 2] = [("min.insync.replicas", "2"), ("unclean.leader.election.enable", "false")];
+
+    fn config(entries: &[(&str, &str)]) -> HashMap<String, String> {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_topic_that_can_lose_records_is_told_by_each_of_its_settings() {
+        let problems = |replicas, entries: &[(&str, &str)]| {
+            durability_problems(&Shape { partitions: 1, replicas }, &config(entries)).len()
+        };
+        assert_eq!(problems(3, &SAFE), 0);
+        assert_eq!(problems(2, &SAFE), 1);
+        assert_eq!(problems(3, &[("min.insync.replicas", "1"), SAFE[1]]), 1);
+        assert_eq!(problems(3, &[SAFE[1]]), 1, "a broker that does not say has the default of 1");
+        assert_eq!(problems(3, &[SAFE[0], ("unclean.leader.election.enable", "true")]), 1);
+        assert_eq!(problems(1, &[("unclean.leader.election.enable", "true")]), 3);
+    }
+
+    #[test]
+    fn a_compacted_ledger_is_unfit() {
+        assert_eq!(compaction_problem(&config(&SAFE)), None);
+        assert_eq!(compaction_problem(&config(&[("cleanup.policy", "delete")])), None);
+        for policy in ["compact", "compact,delete"] {
+            let problem = compaction_problem(&config(&[("cleanup.policy", policy)])).unwrap_or_default();
+            assert!(problem.contains(policy), "{problem}");
+        }
     }
 }

@@ -318,6 +318,12 @@ response: { scan: Quick, comment: 'due to alert {{ alert.id }}', mode: live }
         assert!(first.is_balanced() && first.observed == 2);
         assert_ne!(ids(&first)[0], ids(&first)[1]);
         assert_eq!(ids(&first), ids(&decide(&payload)));
+        let rules =
+            Arc::new(RuleSet::from_sources([("rule.yml", &RULE.replace("level: high", "level: low"))]).unwrap());
+        let by_other_rules = Decider { rules, ..decider(Mode::Live) };
+        assert_ne!(by_other_rules.rules.hash(), decider(Mode::Live).rules.hash());
+        let again = by_other_rules.decide_at(&record(&payload), Timestamp::UNIX_EPOCH);
+        assert_eq!(ids(&first), ids(&again), "whatever the rules are by then");
         assert!(ids(&first)[0].contains("4bf92f3577b34da6a3ce929d0e0e4736"));
     }
 

@@ -10,6 +10,8 @@ pub mod intake;
 mod intake_account;
 mod kill_switch;
 mod lane;
+#[cfg(test)]
+mod lane_tests;
 mod order_desk;
 mod orders;
 mod position;

@@ -14,6 +14,7 @@ mod documents;
 mod kafka;
 mod lost_answers;
 mod membership;
+mod mutants;
 mod orders;
 mod outages;
 mod reload;

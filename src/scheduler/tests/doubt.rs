@@ -85,16 +85,30 @@ fn a_list_that_does_not_reach_back_or_began_too_early_proves_nothing() {
     let late = intended + SignedDuration::from_secs(200);
     for (since, started) in [
         (intended + SignedDuration::from_millis(1), late),
-        (intended - SignedDuration::from_secs(600), intended + SignedDuration::from_secs(94)),
+        (intended - SignedDuration::from_secs(600), intended + SignedDuration::from_secs(34)),
     ] {
         for gap in [0, 60] {
             bench.now = late + SignedDuration::from_secs(gap);
-            let started_at = started + SignedDuration::from_secs(if started == late { gap } else { 0 });
+            let started_at = started + SignedDuration::from_secs(gap);
             let answer = ReadReply::Complete(Vec::new());
             let list = crate::scheduler::Reply::List { created_since: since, started_at, answer };
             let commands = bench.scheduler.reply(list, bench.now);
             assert!(commands.is_empty(), "{commands:?}");
         }
+    }
+}
+
+#[test]
+fn a_second_list_within_the_gap_proves_nothing() {
+    let (mut bench, _, intended) = doubted(Settings::default());
+    let created_since = intended - SignedDuration::from_secs(600);
+    for (seconds, proven) in [(100, 0), (159, 0), (160, 1)] {
+        // Another scan may want a list at any time.
+        bench.now = intended + SignedDuration::from_secs(seconds);
+        let answer = ReadReply::Complete(Vec::new());
+        let list = crate::scheduler::Reply::List { created_since, started_at: bench.now, answer };
+        let commands = bench.scheduler.reply(list, bench.now);
+        assert_eq!(commands.len(), proven, "after {seconds} s: {commands:?}");
     }
 }
 

@@ -96,6 +96,8 @@ fn the_rest_is_over_to_the_second() {
     assert_eq!(bench.suppressed().len(), 1);
     bench.now = until;
     bench.request("c", "1");
+    bench.run();
+    assert_eq!(bench.suppressed().len(), 1);
     bench.pass(5);
     bench.next_scan();
 }

@@ -174,3 +174,42 @@ fn a_pause_survives_a_hand_over() {
     bench.pass(10);
     bench.next_scan();
 }
+
+#[test]
+fn an_intent_out_of_turn_is_void() {
+    let mut bench = Bench::new();
+    bench.request("a", "1");
+    bench.pass(5);
+    let (scan_id, ..) = bench.next_scan();
+    let Some(EventBody::Intent(intent)) = bench.log.last().map(|event| event.body.clone()) else { panic!() };
+    bench.request("b", "1");
+    let other = |attempt: u32, scan_id: &str, request: &str| crate::event::Intent {
+        attempt,
+        scan_id: scan_id.to_owned(),
+        request_ids: vec![request.to_owned()],
+        ..intent.clone()
+    };
+    // Neither a second attempt before the first has a result, nor a second scan for the device.
+    for intent in [other(2, &scan_id, "a"), other(2, &scan_id, "b"), other(1, "other", "b")] {
+        assert_eq!(bench.write(intent.into()), Applied::Void);
+    }
+    bench.answer(&scan_id, 1, refused(AttemptResult::RateLimited, Some(600)));
+    // Nor one that repeats an attempt, leaves one out, or begins another scan instead.
+    for intent in [other(1, &scan_id, "a"), other(3, &scan_id, "a"), other(1, "other", "a")] {
+        assert_eq!(bench.write(intent.into()), Applied::Void);
+    }
+    assert_eq!(bench.write(other(2, &scan_id, "a").into()), Applied::Changed);
+}
+
+#[test]
+fn the_clock_of_whoever_gives_an_order_is_not_the_logs() {
+    let mut bench = Bench::new();
+    bench.request("a", "1");
+    bench.accept_next("action-1");
+    let clock = bench.scheduler.state().clock;
+    bench.now += SignedDuration::from_hours(48);
+    bench.control(ControlAction::Halted);
+    bench.control(ControlAction::Resumed);
+    assert_eq!(bench.scheduler.state().clock, clock);
+    assert_eq!(bench.scheduler.state().slots.len(), 1, "nothing is forgotten by it");
+}

@@ -2,8 +2,8 @@
 
 use jiff::SignedDuration;
 
-use super::bench::{Bench, in_doubt, seen};
-use crate::event::{EventBody, Mode};
+use super::bench::{Bench, in_doubt, refused, seen};
+use crate::event::{AttemptResult, EventBody, Mode};
 use crate::scheduler::{Call, ScanReply, Settings};
 
 fn limited(per_minute: u32, per_hour: u32) -> Settings {
@@ -188,4 +188,30 @@ fn the_snapshot_counts_what_waits_and_how_long() {
     assert_eq!(snapshot.queue.iter().map(|(_, count)| count).sum::<usize>(), 2);
     assert_eq!((snapshot.oldest.as_secs(), snapshot.remaining.minute, snapshot.unaccounted), (5, 0, 0));
     assert!(snapshot.wait_estimate.as_secs() >= 60);
+}
+
+#[test]
+fn every_attempt_holds_its_slot_whatever_came_of_it() {
+    let refusals = [
+        AttemptResult::RateLimited,
+        AttemptResult::Unauthorized,
+        AttemptResult::Forbidden,
+        AttemptResult::DeviceNotFound,
+        AttemptResult::UnsupportedDevice,
+        AttemptResult::Rejected,
+    ];
+    let answers = refusals.into_iter().map(|result| refused(result, None));
+    let not_sent = ScanReply::NotSent { too_late: false, detail: "no connection".to_owned() };
+    for answer in answers.chain([not_sent, in_doubt()]) {
+        let told = format!("{answer:?}");
+        let mut bench = Bench::with(limited(100, 1), Mode::Live);
+        bench.request("a", "1");
+        bench.request("b", "2");
+        bench.pass(5);
+        bench.answer_next(|_, _| answer);
+        bench.pass(3590);
+        assert_eq!(bench.count("intent"), 1, "{told}");
+        bench.pass(60);
+        assert_eq!(bench.count("intent"), 2, "{told}");
+    }
 }

@@ -68,7 +68,11 @@ fn slots_of_requests_that_waited_long_survive_a_restart() {
     bench.answer_next(|_, comment| ScanReply::Action(seen("action-a", "1", "Pending", Some(comment))));
     bench.list(ReadReply::Complete(vec![seen("action-a", "1", "Succeeded", None)]));
     bench.pass(120);
+    // The latest request is remembered for longer than the others: this one, not the one that took the slot.
+    bench.request("other", "2");
+    bench.scheduler.set_halted(true);
     bench.restart();
+    assert!(!bench.scheduler.state().known_requests.contains("a"), "the request itself is forgotten");
     bench.run();
     assert_eq!(bench.scheduler.snapshot(bench.now).remaining.hour, 0);
 }
