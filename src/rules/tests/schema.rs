@@ -95,8 +95,9 @@ fn every_rule_that_ships_and_every_one_that_is_shown_is_valid_and_names_the_sche
             seen += 1;
         }
     }
-    let guide = std::fs::read_to_string(root.join("docs/rules.md")).unwrap();
-    for block in guide.split("```yaml\n").skip(1) {
+    let guides =
+        ["docs/rules.md", "docs/rule-guide.md"].map(|guide| std::fs::read_to_string(root.join(guide)).unwrap());
+    for block in guides.iter().flat_map(|guide| guide.split("```yaml\n").skip(1)) {
         for node in documents(block.split("```").next().unwrap()) {
             assert_eq!(problems(&validator, &to_json(&node)), [""; 0], "{block}");
             seen += 1;
