@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::events::is_from_elsewhere;
 use super::guards::{EndedScan, Unfit};
 use super::inputs::AuditOptions;
 use super::quota::Span;
@@ -15,7 +16,7 @@ use super::scans::Scan;
 use super::silences::Silences;
 use super::thresholds::Sightings;
 use super::violation::{ViolationCode, Violations};
-use crate::event::{Carried, ControlAction, EventBody, EventError, Genesis, ScanEvent, ScanType};
+use crate::event::{EventBody, EventError, Genesis, ScanEvent, ScanType};
 
 /// Stands for a request id or a machine id: 16 bytes instead of a text, for millions of them.
 pub(super) type Key = u128;
@@ -59,15 +60,6 @@ impl Device {
     }
 }
 
-/// Whether a record may bear the time of another host than the owner's.
-const fn is_from_elsewhere(body: &EventBody) -> bool {
-    match body {
-        EventBody::Requested(_) => true,
-        EventBody::Control(control) => !matches!(control.control, ControlAction::Tripped { .. }),
-        _ => false,
-    }
-}
-
 /// Records by what they did.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -102,7 +94,7 @@ pub(super) struct Lane {
     pub(super) dispatch_clock: Option<Timestamp>,
     /// Time of the first record.
     pub(super) first_time: Option<Timestamp>,
-    claim: Option<String>,
+    pub(super) claim: Option<String>,
     /// Offset of the latest claim.
     pub(super) claimed_at: Option<i64>,
     standing: Standing,
@@ -113,7 +105,7 @@ pub(super) struct Lane {
     /// Offset of the record that pulled the kill switch.
     pub(super) halted: Option<i64>,
     /// Offset of the latest order to go on.
-    resumed: Option<i64>,
+    pub(super) resumed: Option<i64>,
     pub(super) requests: HashMap<Key, Request>,
     pub(super) scans: HashMap<Box<str>, Scan>,
     /// Intents that did not count: offset by scan and attempt.
@@ -293,71 +285,6 @@ impl Lane {
         self.check_total_radius(violations);
     }
 
-    fn event(&mut self, body: &EventBody, place: &mut Place<'_>) {
-        match body {
-            EventBody::Genesis(genesis) => self.genesis(genesis, place),
-            EventBody::Claim(claim) => {
-                self.counts.claims += 1;
-                self.claim = Some(claim.claim.clone());
-                self.claimed_at = Some(place.offset);
-                self.radius.claimed(place.options.clock_tolerance);
-            }
-            EventBody::Control(control) => match &control.control {
-                ControlAction::Halted => self.halted = self.halted.or(Some(place.offset)),
-                ControlAction::Resumed => {
-                    self.halted = None;
-                    self.resumed = Some(place.offset);
-                }
-                ControlAction::Tripped { claim, rule_id, .. } => {
-                    if self.counts_under(claim) {
-                        self.radius.tripped(rule_id.as_deref(), place.offset);
-                    }
-                }
-                ControlAction::Rearmed { rule_id } => self.radius.rearmed(rule_id.as_deref(), place.offset),
-                ControlAction::SilenceSet { silence } => self.silences.set(silence, place.offset, self.clock),
-                ControlAction::SilenceEnded { silence_id } => self.silences.end(silence_id, place.offset),
-            },
-            EventBody::Carried(Carried::Halted { claim, order_offset }) => {
-                // An order given after the one that it carries says more.
-                let overruled = self.resumed.is_some_and(|resumed| order_offset.is_some_and(|order| order < resumed));
-                if self.counts_under(claim) && !overruled {
-                    self.halted = self.halted.or(Some(place.offset));
-                }
-            }
-            EventBody::Carried(Carried::Cooldown { claim, device, cooldown_until, scan_type, .. }) => {
-                if self.counts_under(claim) {
-                    self.device(&device.id).rests(*scan_type, *cooldown_until, place.offset);
-                }
-            }
-            EventBody::Carried(Carried::Tripped { claim, order_offset, rule_id }) => {
-                if self.counts_under(claim) {
-                    self.radius.carried(rule_id.as_deref(), place.offset, order_offset.unwrap_or(place.offset));
-                }
-            }
-            EventBody::Carried(Carried::Silence { claim, order_offset, silence }) => {
-                if self.counts_under(claim) {
-                    let ordered = order_offset.unwrap_or(place.offset);
-                    self.silences.carried(silence, place.offset, ordered, self.clock);
-                }
-            }
-            EventBody::Carried(Carried::DeviceUnfit { claim, device, reason, device_unfit_until }) => {
-                if self.counts_under(claim) {
-                    self.device(&device.id).unfit(*reason, *device_unfit_until, place.offset);
-                }
-            }
-            EventBody::Requested(body) => self.requested(body, place),
-            EventBody::Intent(body) => self.intent(body, place),
-            EventBody::Withdrawn(body) => self.withdrawn(body, place),
-            EventBody::AttemptFailed(body) => self.attempt_failed(body, place),
-            EventBody::Accepted(body) => self.accepted(body, place),
-            EventBody::Joined(body) => self.joined(body, place),
-            EventBody::Shadowed(body) => self.shadowed(body, place),
-            EventBody::Suppressed(body) => self.suppressed(body, place),
-            EventBody::Failed(body) => self.failed(body, place),
-            EventBody::Finished(body) => self.finished(body, place),
-        }
-    }
-
     /// Whether a decision under this claim counts: only under the latest one. Otherwise it is void, which is how a former
     /// owner is kept from harm, and no violation. In a log that begins late the first decision shows the claim in force.
     pub(super) fn counts_under(&mut self, claim: &str) -> bool {
@@ -410,7 +337,7 @@ impl Lane {
         }
     }
 
-    fn genesis(&mut self, genesis: &Genesis, place: &mut Place<'_>) {
+    pub(super) fn genesis(&mut self, genesis: &Genesis, place: &mut Place<'_>) {
         if genesis.partition != self.partition {
             self.violation(ViolationCode::WrongPlace, &[], place, || {
                 format!("the log says that it lives in partition {}", genesis.partition)

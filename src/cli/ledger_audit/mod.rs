@@ -7,6 +7,7 @@
 mod attempts;
 mod balance;
 mod command;
+mod events;
 mod guards;
 mod inputs;
 mod lane;

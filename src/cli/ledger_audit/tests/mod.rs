@@ -5,8 +5,10 @@ mod builder;
 mod clean;
 mod driven;
 mod guards;
+mod limits;
 mod planted;
 mod topics;
+mod world;
 
 /// A request for a device, for tests of what a record tells.
 pub(super) fn a_request(device: &crate::event::DeviceRef) -> crate::event::Requested {
