@@ -72,7 +72,7 @@ impl Hardness {
             settings.protected.groups = vec!["Tier 0*".to_owned()];
         }
         settings.blast_radius.devices = if dice.chance(300) { 5 } else { 500 };
-        settings.blast_radius.per = Duration::from_secs(600) * pace;
+        settings.blast_radius.per = Duration::from_secs(if dice.chance(300) { 50 } else { 600 }) * pace;
         settings.comment_marker = !dice.chance(100);
         let hardness = Self {
             mode: if dice.chance(40) { Mode::Shadow } else { Mode::Live },

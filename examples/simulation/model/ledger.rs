@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::event::{Intent, Requested, ScanType};
+use super::event::{Intent, Mode, Requested, ScanType};
 use super::input::DEVICES;
 
 /// A request that landed.
@@ -101,6 +101,8 @@ pub(crate) struct Ledger {
     pub(crate) attempts: HashMap<(String, u32), Attempt>,
     /// Attempts in order.
     pub(crate) order: Vec<(String, u32)>,
+    /// Caps that are tripped, by rule; `None` is the cap on all rules together.
+    pub(crate) tripped: BTreeSet<Option<String>>,
     /// When the kill switch was pulled.
     pub(crate) halted: Option<Timestamp>,
 }
@@ -116,12 +118,19 @@ impl Ledger {
             scans: HashMap::new(),
             attempts: HashMap::new(),
             order: Vec::new(),
+            tripped: BTreeSet::new(),
             halted: None,
         }
     }
 
     pub(crate) fn in_force(&self, claim: &str) -> bool {
         self.claim.as_deref() == Some(claim)
+    }
+
+    /// Whether a request may lead to a call: neither it nor every rule that asked is in shadow.
+    pub(crate) fn is_live(&self, asked: &Requested) -> bool {
+        let free = |rule: &String| !self.tripped.contains(&Some(rule.clone()));
+        asked.mode == Mode::Live && !self.tripped.contains(&None) && asked.rule_ids.iter().any(free)
     }
 
     /// Whether this attempt is the one that waits for a result.

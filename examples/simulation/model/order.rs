@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::broken::{Kept, ensure};
-use super::event::{EventBody, Mode, ScanEvent};
+use super::event::{EventBody, ScanEvent};
 use super::hardness::Hardness;
 use super::input::{self, DEVICES};
 use super::ledger::Ledger;
@@ -68,7 +68,7 @@ pub(crate) fn check(
             continue;
         }
         let asked = device.waiting.iter().filter_map(|id| ledger.asked.get(id));
-        let live = asked.filter(|asked| asked.asked.mode == Mode::Live).map(|asked| (asked.asked.priority, asked.time));
+        let live = asked.filter(|asked| ledger.is_live(&asked.asked)).map(|asked| (asked.asked.priority, asked.time));
         let Some((score, is_urgent)) = standing(hardness, live.clone(), clock) else { continue };
         let first = live.map(|(_, time)| time).min().unwrap_or(clock);
         let merged = first.saturating_add(hardness.settings.merge_window).is_ok_and(|due| due <= clock);

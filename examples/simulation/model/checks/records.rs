@@ -69,7 +69,8 @@ impl Checks {
             EventBody::Joined(body) if counts => self.joined(body, time, coverage),
             EventBody::Shadowed(body) if counts => {
                 coverage.saw("transition", "waiting > shadowed");
-                let live = |id: &String| self.ledger.asked.get(id).is_some_and(|asked| asked.asked.mode == Mode::Live);
+                let asked = |id: &String| self.ledger.asked.get(id);
+                let live = |id: &String| asked(id).is_some_and(|asked| self.ledger.is_live(&asked.asked));
                 let wrong = sight.hardness.mode == Mode::Live && body.request_ids.iter().any(live);
                 ensure("shadow", !wrong, || format!("{body:?} ends a live request"))?;
                 self.end(&body.request_ids, false)
@@ -109,7 +110,18 @@ impl Checks {
                 coverage.saw("control", "resumed");
                 self.ledger.halted = None;
             }
-            _ => {}
+            ControlAction::Tripped { claim, rule_id, .. } => {
+                coverage.saw("control", "tripped");
+                if self.ledger.in_force(claim) {
+                    self.ledger.tripped.insert(rule_id.clone());
+                }
+            }
+            ControlAction::Rearmed { rule_id } => {
+                coverage.saw("control", "rearmed");
+                self.ledger.tripped.remove(rule_id);
+            }
+            ControlAction::SilenceSet { .. } => coverage.saw("control", "silence_set"),
+            ControlAction::SilenceEnded { .. } => coverage.saw("control", "silence_ended"),
         }
     }
 
