@@ -72,6 +72,13 @@ impl State {
         let key = (alert.id.clone(), request.asked.device.id.clone());
         if self.known_alerts.get(&key).is_some_and(|first| first == request_id) {
             self.known_alerts.remove(&key);
+            // One that came meanwhile asks in its place, and is known in its stead.
+            let waiting = self.devices.get(&request.asked.device.id).into_iter().flat_map(|device| &device.queued);
+            let same = waiting.filter_map(|id| Some((id, self.requests.get(id)?)));
+            let same = same.filter(|(_, other)| other.asked.alerts.first().is_some_and(|other| other.id == alert.id));
+            if let Some((next, _)) = same.min_by_key(|(_, other)| other.offset) {
+                self.known_alerts.insert(key, next.clone());
+            }
         }
     }
 }

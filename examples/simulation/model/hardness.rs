@@ -64,15 +64,15 @@ impl Hardness {
         settings.max_calls_in_flight = dice.index(5) + 1;
         settings.protected.ids = vec![input::device_id(15)];
         // Patterns are costly to compile, once for every worker that starts.
-        if dice.chance(500) {
+        if dice.chance(250) {
             settings.protected.names = vec!["dc-*".to_owned()];
         }
         settings.protected.tags = vec!["no-scan".to_owned()];
-        if dice.chance(200) {
+        if dice.chance(120) {
             settings.protected.groups = vec!["Tier 0*".to_owned()];
         }
         settings.blast_radius.devices = if dice.chance(300) { 5 } else { 500 };
-        settings.blast_radius.per = Duration::from_secs(600) * pace;
+        settings.blast_radius.per = Duration::from_secs(if dice.chance(300) { 50 } else { 600 }) * pace;
         settings.unfit_memory.device_not_found = Duration::from_secs([0, 300, 3600][dice.index(3)]) * pace;
         settings.unfit_memory.unsupported_device = Duration::from_secs([300, 3600][dice.index(2)]) * pace;
         settings.comment_marker = !dice.chance(100);

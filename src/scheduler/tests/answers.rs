@@ -3,8 +3,10 @@
 use jiff::SignedDuration;
 
 use super::bench::{Bench, in_doubt, refused, seen};
-use crate::event::{AttemptResult, EventBody, FailedReason, FinishedStatus, Mode, ScanType};
-use crate::scheduler::{Call, ReadReply, Refusal, ScanReply, Settings};
+use crate::event::{
+    AttemptResult, EventBody, FailedReason, FinishedStatus, Mode, Requested, ScanType, SuppressedReason,
+};
+use crate::scheduler::{Call, ReadReply, Refusal, Reply, ScanReply, Settings};
 
 fn final_answer(answer: ScanReply) -> FailedReason {
     let mut bench = Bench::new();
@@ -40,6 +42,26 @@ fn after_a_failure_the_same_alert_may_ask_again() {
     bench.request_with("b", "1", |asked| asked.alerts[0].id = "alert-a".to_owned());
     bench.pass(5);
     bench.next_scan();
+}
+
+#[test]
+fn an_alert_that_asked_again_before_the_failure_is_known_in_place_of_the_first() {
+    let mut bench = Bench::new();
+    bench.request("a", "1");
+    bench.pass(5);
+    let again = |asked: &mut Requested| asked.alerts[0].id = "alert-a".to_owned();
+    // It comes while the answer is on its way: the first one's record and the end of the first follow each other.
+    let (scan_id, attempt, _, _) = bench.next_scan();
+    let refusal = Reply::Scan { scan_id, attempt, answer: refused(AttemptResult::UnsupportedDevice, None) };
+    let commands = bench.scheduler.reply(refusal, bench.now);
+    bench.request_with("b", "1", again);
+    bench.take(commands);
+    bench.run();
+    bench.pass(5);
+    bench.next_scan();
+    bench.request_with("c", "1", again);
+    bench.run();
+    assert_eq!(bench.suppressed(), [(SuppressedReason::Duplicate, vec!["c".to_owned()])]);
 }
 
 /// The whole lane waits until the moment the record says, and then the same scan is attempted again.
