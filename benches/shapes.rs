@@ -9,6 +9,8 @@
 
 #![allow(missing_docs)]
 
+mod words;
+
 use alert_responder::alert::{Alert, DecodeOptions, decode};
 use alert_responder::rules::RuleSet;
 use rand::rngs::StdRng;
@@ -16,128 +18,8 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-const TITLE_WORDS: [&str; 60] = [
-    "emotet",
-    "malware",
-    "detected",
-    "suspicious",
-    "powershell",
-    "command",
-    "line",
-    "ransomware",
-    "activity",
-    "credential",
-    "theft",
-    "mimikatz",
-    "lateral",
-    "movement",
-    "blocked",
-    "prevented",
-    "hacktool",
-    "backdoor",
-    "trojan",
-    "exploit",
-    "phishing",
-    "macro",
-    "document",
-    "registry",
-    "persistence",
-    "scheduled",
-    "task",
-    "service",
-    "driver",
-    "kernel",
-    "memory",
-    "injection",
-    "process",
-    "hollowing",
-    "beacon",
-    "cobalt",
-    "tunnel",
-    "exfiltration",
-    "archive",
-    "password",
-    "spray",
-    "brute",
-    "force",
-    "anomalous",
-    "logon",
-    "token",
-    "golden",
-    "ticket",
-    "webshell",
-    "iis",
-    "exchange",
-    "download",
-    "unwanted",
-    "software",
-    "coinminer",
-    "wiper",
-    "shadow",
-    "copies",
-    "deleted",
-    "tampering",
-];
-const FAMILIES: [&str; 40] = [
-    "Emotet",
-    "Qakbot",
-    "Trickbot",
-    "Dridex",
-    "Ursnif",
-    "Zloader",
-    "IcedID",
-    "Bazar",
-    "Ryuk",
-    "Conti",
-    "Lockbit",
-    "Clop",
-    "Maze",
-    "Egregor",
-    "Hive",
-    "Cuba",
-    "Royal",
-    "Play",
-    "Akira",
-    "Medusa",
-    "Mimikatz",
-    "Lazagne",
-    "Meterpreter",
-    "Beacon",
-    "Sliver",
-    "Havoc",
-    "Nanocore",
-    "Remcos",
-    "Agent",
-    "Formbook",
-    "Lokibot",
-    "Redline",
-    "Raccoon",
-    "Vidar",
-    "Stealc",
-    "Amadey",
-    "Smoke",
-    "Gozi",
-    "Danabot",
-    "Pikabot",
-];
-const SITES: [&str; 25] = [
-    "ber", "muc", "ham", "fra", "cgn", "par", "lyo", "lon", "man", "mad", "bcn", "rom", "mil", "vie", "zrh", "ams",
-    "bru", "cph", "sto", "osl", "hel", "waw", "prg", "bud", "ath",
-];
-const CATEGORIES: [&str; 8] = [
-    "Malware",
-    "Ransomware",
-    "CredentialAccess",
-    "Execution",
-    "Persistence",
-    "LateralMovement",
-    "Discovery",
-    "Exfiltration",
-];
-const SYSTEMS: [&str; 6] =
-    ["Windows10", "Windows11", "WindowsServer2016", "WindowsServer2019", "WindowsServer2022", "macOS"];
-const SENSORS: [&str; 5] = ["antivirus", "microsoftDefenderForEndpoint", "customTi", "smartScreen", "customDetection"];
-const SEVERITIES: [&str; 4] = ["informational", "low", "medium", "high"];
+use self::words::{CATEGORIES, FAMILIES, SENSORS, SEVERITIES, SITES, SYSTEMS, TITLE_WORDS};
+
 const DEVICES: usize = 10_000;
 
 /// The shapes by name.
