@@ -95,3 +95,23 @@ impl ScanEvent {
         self.body.identity(self.time)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Genesis;
+
+    #[test]
+    fn a_record_for_a_newer_reader_is_refused_by_its_version_whatever_it_says() {
+        let body = Genesis { log_id: "log".to_owned(), partition: 0, partitions: 1 };
+        let mut event = ScanEvent::new(Timestamp::UNIX_EPOCH, "contoso", body);
+        let read = |event: &ScanEvent| ScanEvent::from_json(&event.to_json().expect("JSON"));
+        event.schema_version += 1;
+        assert_eq!(read(&event).expect("a newer writer that this reader may fold"), event);
+        event.min_reader += 1;
+        let needed = event.min_reader;
+        assert!(matches!(read(&event), Err(EventError::TooNew { needed: found }) if found == needed));
+        let unknown = format!(r#"{{"min_reader":{needed},"event":"of a later layout"}}"#);
+        assert!(matches!(ScanEvent::from_json(unknown.as_bytes()), Err(EventError::TooNew { .. })));
+    }
+}

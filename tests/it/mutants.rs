@@ -13,7 +13,7 @@ const END: &str = "<!-- End of the generated table. -->\n";
 
 /// Rules of the ledger's protocol, each of which has a mutant beside those of the promises. The rule of the quota is a
 /// promise itself.
-const RULES: [&str; 11] = [
+const RULES: [&str; 12] = [
     "Claim",
     "Intent",
     "Definite or in doubt",
@@ -22,6 +22,7 @@ const RULES: [&str; 11] = [
     "Cooldown",
     "Identity",
     "Purity",
+    "Counts",
     "Replay",
     "Placement",
     "Durability",
