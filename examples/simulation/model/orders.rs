@@ -36,8 +36,8 @@ impl Orders {
 
     /// When a cap tripped that is tripped for whoever has read so many records.
     pub(crate) fn tripped_at(&self, rule: Option<&str>, read: usize) -> Option<Timestamp> {
-        let known = self.caps.iter().filter(|(position, about, _)| *position < read && about.as_deref() == rule);
-        known.last().and_then(|(.., tripped)| *tripped)
+        let mut known = self.caps.iter().filter(|(position, about, _)| *position < read && about.as_deref() == rule);
+        known.next_back().and_then(|(.., tripped)| *tripped)
     }
 
     pub(crate) fn is_tripped(&self, rule: Option<&str>, read: usize) -> bool {
@@ -52,11 +52,11 @@ impl Orders {
 
     /// Position of the record from which on a cap counts.
     pub(crate) fn counts_from(&self, rule: Option<&str>, read: usize) -> usize {
-        let rearmed = self
+        let mut rearmed = self
             .caps
             .iter()
             .filter(|(position, about, tripped)| *position < read && about.as_deref() == rule && tripped.is_none());
-        rearmed.last().map_or(0, |(position, ..)| *position)
+        rearmed.next_back().map_or(0, |(position, ..)| *position)
     }
 
     /// Silences that were set and not ended, whether or not they are over.
