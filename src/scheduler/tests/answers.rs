@@ -52,7 +52,7 @@ fn an_alert_that_asked_again_before_the_failure_is_known_in_place_of_the_first()
     let again = |asked: &mut Requested| asked.alerts[0].id = "alert-a".to_owned();
     // It comes while the answer is on its way: the first one's record and the end of the first follow each other.
     let (scan_id, attempt, _, _) = bench.next_scan();
-    let refusal = Reply::Scan { scan_id, attempt, answer: refused(AttemptResult::UnsupportedDevice, None) };
+    let refusal = Reply::Scan { scan_id, attempt, answer: refused(AttemptResult::Rejected, None) };
     let commands = bench.scheduler.reply(refusal, bench.now);
     bench.request_with("b", "1", again);
     bench.take(commands);
