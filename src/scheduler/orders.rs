@@ -102,7 +102,10 @@ impl Orders {
     /// The dispatch side wrote a record.
     pub(super) fn dispatch_wrote(&mut self, clock: Timestamp) {
         for end in self.ended.values_mut() {
-            end.since.get_or_insert(clock);
+            // One that was given longer ago than anything is under way is past already: a successor's position must not go
+            // back to it.
+            let is_past = after(end.time, MEMORY) <= clock;
+            end.since.get_or_insert(if is_past { end.time } else { clock });
         }
     }
 

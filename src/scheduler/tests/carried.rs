@@ -268,3 +268,19 @@ fn an_order_between_what_the_owner_saw_and_its_append_stands() {
     assert!(bench.scheduler.state().orders.silences.is_empty());
     same_from_everywhere(&bench.log);
 }
+
+#[test]
+fn the_position_never_goes_back_to_an_order_that_was_past() {
+    let end = |bench: &Bench| i64::try_from(bench.log.len()).expect("a short log");
+    let needed = |bench: &Bench| bench.scheduler.state().oldest_needed(bench.now, HOUR, HOUR, end(bench));
+    let mut bench = Bench::new();
+    bench.control(ControlAction::Resumed);
+    let order = end(&bench) - 1;
+    // Nothing happens for hours: the order is past before the dispatch side writes again.
+    bench.pass(5 * 3600);
+    let before = needed(&bench);
+    assert!(before > order);
+    bench.request("a", "1");
+    bench.pass(10);
+    assert!(needed(&bench) >= before, "{:?}", bench.names());
+}
