@@ -88,7 +88,11 @@ impl Orders {
 
     /// Offsets of the records that must be read again to know all this. `reached` are the offsets of devices that count.
     pub(super) fn needed(&self, reached: &[i64], now: Timestamp) -> impl Iterator<Item = i64> {
-        let ended = self.ended.values().filter(move |end| after(end.since.unwrap_or(end.time), MEMORY) > now);
+        let ended = self.ended.values().filter(move |end| {
+            // One that was past before dispatch wrote again stays past: a successor's position must not go back to it.
+            let from = end.since.filter(|since| after(end.time, MEMORY) > *since).unwrap_or(end.time);
+            after(from, MEMORY) > now
+        });
         let counts = |order: &&Order| reached.iter().any(|reached| *reached < order.offset);
         self.halted
             .iter()
@@ -102,10 +106,7 @@ impl Orders {
     /// The dispatch side wrote a record.
     pub(super) fn dispatch_wrote(&mut self, clock: Timestamp) {
         for end in self.ended.values_mut() {
-            // One that was given longer ago than anything is under way is past already: a successor's position must not go
-            // back to it.
-            let is_past = after(end.time, MEMORY) <= clock;
-            end.since.get_or_insert(if is_past { end.time } else { clock });
+            end.since.get_or_insert(clock);
         }
     }
 
