@@ -175,8 +175,12 @@ impl OfThreshold {
             self.due.insert((after(new.counted_until, CLOCK_MARGIN), device_id.to_owned()));
         }
         match sightings.iter_mut().find(|seen| seen.key == new.key) {
-            // Sent again: it stands where it stands latest.
-            Some(known) if (known.at, known.recorded) <= (new.at, new.recorded) => *known = new,
+            // Sent again: it stands where it stands latest. One that nothing counts any more is as if it were forgotten.
+            Some(known)
+                if known.counted_until < new.recorded || (known.at, known.recorded) <= (new.at, new.recorded) =>
+            {
+                *known = new;
+            }
             Some(_) => {}
             None => sightings.push(new),
         }

@@ -74,7 +74,12 @@ impl Counts {
         for other in &self.0 {
             if other.rule_id == new.rule_id && other.device == new.device && other.key != new.key {
                 let stands = latest.entry(&other.key).or_insert((other.raised, other.recorded));
-                *stands = (*stands).max((other.raised, other.recorded));
+                let is_past = later(stands.1) < other.recorded;
+                *stands = if is_past {
+                    (other.raised, other.recorded)
+                } else {
+                    (*stands).max((other.raised, other.recorded))
+                };
             }
         }
         let near = latest.into_values().filter(|(_, recorded)| later(*recorded) >= new.recorded);

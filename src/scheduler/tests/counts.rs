@@ -261,6 +261,36 @@ fn counts_are_forgotten_by_the_logs_clock_and_bounded() {
     assert_eq!(apply(1001, time, body), 0);
 }
 
+/// Whether the clock of the log has moved on, so that what is past is forgotten, makes no difference to a count: a
+/// successor that begins after it never knew it.
+#[test]
+fn an_alert_that_comes_again_is_counted_alike_whether_or_not_the_first_was_forgotten() {
+    let reaches = |forgotten: bool| {
+        let mut state = State::default();
+        let later = start_time() + SignedDuration::from_hours(3);
+        let record = |id: &str, alert: &str, recorded: Timestamp, raised: Option<Timestamp>| {
+            let mut body = asked(id, "1", recorded);
+            body.alerts[0].id = alert.to_owned();
+            body.alert_created_at = raised;
+            awaits(2, 3600)(&mut body);
+            crate::event::ScanEvent::new(recorded, "tenant", body)
+        };
+        state.apply(0, &record("first", "one", start_time(), None));
+        if forgotten {
+            let claim = crate::event::Claim { claim: "c".to_owned(), owner: "o".to_owned(), version: "0".to_owned() };
+            state.apply(1, &crate::event::ScanEvent::new(later, "tenant", claim));
+            assert_eq!(state.counts.remembered(), 0);
+        }
+        // It comes again, said to be older than it was taken for the first time.
+        let raised = start_time() - SignedDuration::from_mins(10);
+        state.apply(2, &record("again", "one", later, Some(raised)));
+        state.apply(3, &record("other", "two", later, Some(raised)));
+        state.requests["other"].wants.below.is_none()
+    };
+    assert!(reaches(true));
+    assert!(reaches(false));
+}
+
 #[test]
 fn outside_of_its_active_time_a_request_is_held_back() {
     let mut bench = Bench::new();
