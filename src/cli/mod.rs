@@ -32,6 +32,7 @@ pub mod sample;
 pub mod schemas;
 pub mod silences;
 pub mod simulator;
+mod time;
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};

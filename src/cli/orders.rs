@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::{Span, SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -147,35 +147,11 @@ pub(super) fn usage(error: AdminError) -> CliError {
     CliError::Usage(error.message)
 }
 
-/// A length of time such as `90m`, `2h` or `3d`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let fault = |error: jiff::Error| format!("{error}; write for example 90m, 2h or 3d");
-    let span: Span = text.parse().map_err(fault)?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(fault)?;
-    Duration::try_from(duration).map_err(|_| "must not be negative".to_owned())
-}
-
-/// A moment: RFC 3339 such as `2026-03-01T18:00:00Z`.
-pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|error| format!("{error}; write for example 2026-03-01T18:00:00Z"))
-}
-
 #[cfg(test)]
 mod tests {
 
     use super::*;
     use crate::cli::OutputFormat;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        for (text, seconds) in [("90s", 90), ("2h", 7200), ("1h 30m", 5400), ("3d", 259_200), ("1w", 604_800)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in ["", "2", "soon", "-2h", "1 month"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-        assert!(moment("2026-03-01T18:00:00Z").is_ok() && moment("18:00").is_err());
-    }
 
     #[test]
     fn a_url_is_a_host_and_a_port() {

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
-use jiff::{SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
+use super::time::duration;
 use super::{CliError, Context};
 use crate::simulator::machine_id_of;
 
@@ -35,13 +36,6 @@ pub struct Args {
     /// Another seed makes other alerts.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let span = jiff::fmt::friendly::SpanParser::new().parse_span(text).ok();
-    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| "wants a duration such as `90m`, `24h` or `7d`".to_owned())
 }
 
 /// Runs the command.

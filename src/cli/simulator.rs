@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use super::time::duration;
 use crate::simulator::{
     Config, Fault, FaultBody, FaultPlan, FaultScope, Quota, Repeat, RetryAfter, SimApp, SimMachine, Simulator,
     WindowKind, WrongAudience, machine_id_of,
@@ -205,12 +206,6 @@ fn config(args: SimulatorArgs) -> Result<Config> {
         config.machines.push(SimMachine { id, ..SimMachine::named(name) });
     }
     Ok(config)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|error| format!("{error}; write a time such as 500ms, 30s or 6h"))?;
-    Duration::try_from(span).map_err(|_| "a time cannot be negative".to_owned())
 }
 
 fn quota(text: &str) -> Result<Quota, String> {

@@ -5,12 +5,11 @@
 
 use rsigma_parser::value::Timespan;
 
-use super::condition::Condition;
 use super::detection::Setting;
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 use super::document::{self, Rule};
 use super::field::{Field, NamedField};
-use super::header::{self, Logsource};
+use super::header;
 use super::read;
 use super::reference::{self, Directory, Reference};
 use super::response;
@@ -77,25 +76,7 @@ pub(super) fn read(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'
         }
     };
     let (header, correlation, response) = (header?, correlation?, response?);
-    Some(Rule {
-        id: header.id,
-        name: header.name,
-        title: header.title,
-        level: header.level,
-        status: header.status,
-        description: header.description,
-        file: header.file,
-        line: header.line,
-        id_span: header.id_span,
-        logsource: Logsource::default(),
-        selections: Vec::new(),
-        condition: Condition::Any(Vec::new()),
-        condition_text: String::new(),
-        response: Some(response),
-        tests: Vec::new(),
-        correlation: Some(correlation),
-        counted_by: Vec::new(),
-    })
+    Some(Rule { response: Some(response), correlation: Some(correlation), ..Rule::headed(header) })
 }
 
 /// A correlation counts already; a second count of its own would need another name in the ledger.

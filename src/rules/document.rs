@@ -11,7 +11,7 @@ use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 use super::facts::Facts;
 use super::field::{Field, FieldTable};
 use super::filter::{self, Filter};
-use super::header::{self, Logsource};
+use super::header::{self, Header, Logsource};
 use super::layer;
 use super::read;
 use super::response::{self, Response};
@@ -61,6 +61,29 @@ pub(super) enum Document {
 }
 
 impl Rule {
+    /// A rule that so far says no more than its header, and never holds.
+    pub(super) fn headed(header: Header) -> Self {
+        Self {
+            id: header.id,
+            name: header.name,
+            title: header.title,
+            level: header.level,
+            status: header.status,
+            description: header.description,
+            file: header.file,
+            line: header.line,
+            id_span: header.id_span,
+            logsource: Logsource::default(),
+            selections: Vec::new(),
+            condition: Condition::Any(Vec::new()),
+            condition_text: String::new(),
+            response: None,
+            tests: Vec::new(),
+            correlation: None,
+            counted_by: Vec::new(),
+        }
+    }
+
     /// Whether the condition holds, whatever the rule's response and expiry.
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
         self.condition.holds(&mut |index| self.selections[index].holds(facts, &mut Silent))
@@ -150,23 +173,13 @@ fn read_rule(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'_>) ->
     let tests = find("tests").map(|(_, value)| rule_test::read_all(value, free_keys, report)).unwrap_or_default();
     let (header, (selections, condition, condition_text)) = (header?, detection?);
     Some(Rule {
-        id: header.id,
-        name: header.name,
-        title: header.title,
-        level: header.level,
-        status: header.status,
-        description: header.description,
-        file: header.file,
-        line: header.line,
-        id_span: header.id_span,
         logsource,
         selections,
         condition,
         condition_text,
         response: response.flatten(),
         tests,
-        correlation: None,
-        counted_by: Vec::new(),
+        ..Rule::headed(header)
     })
 }
 

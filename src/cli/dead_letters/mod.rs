@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::orders::duration;
+use super::time::duration;
 use super::{CliError, Context};
 use crate::event::DeadLetterReason;
 use crate::kafka::{Cluster, KafkaError, KeptRecord, RecordStream, ScanExtent, Settings, watermarks};

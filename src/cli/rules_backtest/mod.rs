@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 
+use super::time::duration;
 use super::{CliError, ConfigArgs, Context, Exit, OutputFormat, load_rules, load_sections};
 use crate::config::Config;
 use crate::rules::RuleSet;
@@ -91,15 +92,6 @@ impl RulesBacktestArgs {
             measure: false,
         }
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    jiff::fmt::friendly::SpanParser::new()
-        .parse_span(text)
-        .ok()
-        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| "wants a duration such as `90s`, `10m` or `2h`".to_owned())
 }
 
 /// Runs the command.

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::orders::{Author, Target, Way, duration, moment, usage, write_one};
+use super::orders::{Author, Target, Way, usage, write_one};
+use super::time::{duration, moment};
 use super::{CliError, Context, OutputFormat};
 use crate::event::{ControlAction, Silence, SilenceField, SilenceMatcher};
 use crate::telemetry::{OrderBody, SilenceBody};

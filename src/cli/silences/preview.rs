@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::matcher;
-use crate::cli::orders::duration;
+use crate::cli::time::duration;
 use crate::cli::{CliError, ConfigArgs, Context, OutputFormat, load_sections, runtime};
 use crate::event::{EventBody, Requested, ScanEvent, Silence, SilenceMatcher};
 use crate::kafka::{self, Cluster, KafkaError, LedgerRecord, RecordStream, ScanExtent};
