@@ -189,6 +189,8 @@ pub enum WithdrawReason {
     Paused,
     /// A silence that came into force meanwhile holds a request back.
     Silenced,
+    /// A cap that tripped before the intent, unseen by its writer, holds a request back.
+    Tripped,
 }
 
 /// An intent that was never sent: nothing left the process.

@@ -93,6 +93,8 @@ impl Scheduler {
             Some(WithdrawReason::Protected)
         } else if self.is_any_silenced(&scan.device.id, &scan.requests, now) {
             Some(WithdrawReason::Silenced)
+        } else if self.is_any_kept_by_an_earlier_trip(scan_id, scan) {
+            Some(WithdrawReason::Tripped)
         } else if too_old {
             Some(WithdrawReason::TooOld)
         } else {

@@ -13,13 +13,17 @@ use super::state::after;
 const LOOK_UP_TRIES: u32 = 4;
 
 impl Scheduler {
-    /// Sends the look-ups that are due and that the budget allows.
-    pub(super) fn look_up(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
+    /// Forgets what is no longer believed. It comes before anything is decided: a worker that stood still must not act on it.
+    pub(super) fn forget_look_ups(&mut self, now: Timestamp) {
         let memory = self.settings.reads.device_memory;
         self.local.look_ups.retain(|_, look_up| match look_up {
             LookUp::Known(since, _) | LookUp::NotFound(since) | LookUp::Unknown(since) => after(*since, memory) > now,
             LookUp::Wanted(..) | LookUp::InFlight(_) => true,
         });
+    }
+
+    /// Sends the look-ups that are due and that the budget allows.
+    pub(super) fn look_up(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
         let mut due: Vec<(Timestamp, String, u32)> = self
             .local
             .look_ups

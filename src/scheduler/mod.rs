@@ -191,6 +191,7 @@ impl Scheduler {
             self.local.read_again_at = None;
             self.local.may_not_read = false;
         }
+        self.forget_look_ups(now);
         self.settle_scans(now, &mut commands);
         for _ in 0..DEVICES_PER_POLL {
             let Some(device) = self.local.dirty.pop_first() else { break };

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Scheduler;
 use super::command::Command;
-use super::state::{Request, after};
+use super::state::{Request, Scan, after};
 use crate::event::{Control, ControlAction, Mode, SuppressedReason};
 
 /// Who trips a cap, in the `control` record.
@@ -55,6 +55,19 @@ impl Scheduler {
             return Some("");
         }
         live.map(String::as_str).find(|rule| holds(rule))
+    }
+
+    /// Whether a cap that tripped before the scan's latest intent keeps one of its requests back: the intent was decided
+    /// by an owner that had not read that yet. What was intended before a trip is within the cap.
+    pub(super) fn is_any_kept_by_an_earlier_trip(&self, scan_id: &str, scan: &Scan) -> bool {
+        let orders = &self.state.orders;
+        let slot = self.state.slots.iter().find(|slot| slot.scan_id == scan_id && slot.attempt == scan.attempt);
+        let Some(intended) = slot.map(|slot| slot.offset).filter(|_| !orders.tripped.is_empty()) else { return false };
+        let before = |rule: Option<&str>| {
+            orders.tripped.iter().any(|(cap, order)| cap.as_deref() == rule && order.ordered < intended)
+        };
+        let mut requests = scan.requests.iter().filter_map(|id| self.state.requests.get(id));
+        before(None) || requests.any(|request| self.wanted_by(request, |rule| !before(Some(rule))).is_none())
     }
 
     /// Caps that a scan of the device for these requests would pass.

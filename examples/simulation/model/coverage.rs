@@ -128,7 +128,7 @@ fn closed_lists() -> BTreeSet<Item> {
     all.extend(SuppressedReason::ALL.iter().map(|reason| ("suppressed", reason.as_str())));
     all.extend(FailedReason::ALL.iter().map(|reason| ("failed", reason.as_str())));
     use WithdrawReason as W;
-    let withdrawn = [W::Halted, W::TooLate, W::Protected, W::TooOld, W::Paused, W::Silenced];
+    let withdrawn = [W::Halted, W::TooLate, W::Protected, W::TooOld, W::Paused, W::Silenced, W::Tripped];
     all.extend(withdrawn.map(|reason| ("withdrawn", withdrawn_word(reason))));
     all
 }
@@ -141,6 +141,7 @@ pub(crate) const fn withdrawn_word(reason: WithdrawReason) -> &'static str {
         WithdrawReason::TooOld => "too_old",
         WithdrawReason::Paused => "paused",
         WithdrawReason::Silenced => "silenced",
+        WithdrawReason::Tripped => "tripped",
     }
 }
 

@@ -216,6 +216,23 @@ fn what_a_protection_needs_is_looked_up_and_believed_for_a_while() {
 }
 
 #[test]
+fn a_worker_that_stood_still_does_not_believe_an_old_look_up() {
+    let mut bench = Bench::with(protecting(&[], &["no-scan"]), Mode::Live);
+    bench.request("a", "1");
+    bench.pass(5);
+    bench.scheduler.set_halted(true);
+    bench.look_up(ReadReply::Complete(Some(DeviceFacts { name: None, group: None, tags: Vec::new() })));
+    bench.run();
+    bench.now += SignedDuration::from_mins(20);
+    bench.scheduler.set_halted(false);
+    bench.run();
+    assert_eq!(bench.calls, [Call::LookUp { device_id: device_id("1") }]);
+    let facts = DeviceFacts { name: None, group: None, tags: vec!["no-scan".to_owned()] };
+    bench.look_up(ReadReply::Complete(Some(facts)));
+    assert_eq!(bench.suppressed(), [(SuppressedReason::Protected, vec!["a".to_owned()])]);
+}
+
+#[test]
 fn an_unknown_machine_fails_and_an_unreadable_one_is_held_back() {
     let mut bench = Bench::with(protecting(&[], &["no-scan"]), Mode::Live);
     bench.request("a", "1");

@@ -275,3 +275,32 @@ fn trips_are_carried_before_their_records_expire() {
     bench.pass(5);
     assert_eq!(bench.count("shadowed"), 1);
 }
+
+/// The intent of a device is decided by an owner that stands still; what landed meanwhile comes before it, or after it.
+fn intended_around_a_trip(trip_first: bool) -> Bench {
+    let mut bench = Bench::new();
+    limited(&mut bench, "a", "1");
+    bench.now += SignedDuration::from_secs(5);
+    let commands = bench.scheduler.poll(bench.now);
+    let claim = bench.scheduler.claim().to_owned();
+    let trip = ControlAction::Tripped { claim, rule_id: rule_1(), devices: 2, per_seconds: 3600 };
+    if trip_first {
+        bench.control(trip);
+        bench.take(commands);
+    } else {
+        bench.take(commands);
+        bench.control(trip);
+    }
+    bench.run();
+    bench
+}
+
+#[test]
+fn an_intent_that_lands_behind_a_trip_is_withdrawn_and_one_before_it_is_called() {
+    let bench = intended_around_a_trip(true);
+    assert!(bench.calls.is_empty(), "{:?}", bench.calls);
+    assert_eq!(bench.names(), ["claim", "requested", "control", "intent", "withdrawn", "shadowed"]);
+    let mut bench = intended_around_a_trip(false);
+    assert_eq!(bench.names(), ["claim", "requested", "intent", "control"]);
+    bench.next_scan();
+}
