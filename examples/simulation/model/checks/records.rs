@@ -223,11 +223,19 @@ impl Checks {
         let device = input::device_of(&body.device.id);
         let action = sight.api.action(&body.action.id).filter(|action| action.device == device);
         let ours = action.and_then(|action| action.ours.as_ref()).is_some_and(|(scan, _)| *scan == body.scan_id);
-        // Without a marker equal comments cannot be told apart, and somebody may copy one with its marker.
-        let alike = action.is_some_and(|action| {
-            action.comment == body.comment && (action.ours.is_none() || !sight.hardness.settings.comment_marker)
-        });
-        ensure("truth", ours || alike, || format!("{body:?} but {action:?}"))?;
+        // Without a marker equal comments cannot be told apart, and somebody may copy one with its marker, that of an earlier
+        // attempt too.
+        let copied = |comment: &str| {
+            let mut attempts = self.ledger.attempts.iter().filter(|((scan, _), _)| *scan == body.scan_id);
+            attempts.any(|(_, made)| made.intent.comment == comment)
+        };
+        let alike = || {
+            action.is_some_and(|action| {
+                action.ours.is_none() && copied(&action.comment)
+                    || !sight.hardness.settings.comment_marker && action.comment == body.comment
+            })
+        };
+        ensure("truth", ours || alike(), || format!("{body:?} but {action:?}"))?;
         if let Some(made) = self.ledger.attempts.get(&(body.scan_id.clone(), body.attempt)) {
             let least = later(time, Duration::from_secs(made.intent.cooldown_seconds));
             ensure("cooldown", body.cooldown_until >= least, || format!("{body:?} sets a rest that is too short"))?;
