@@ -65,7 +65,8 @@ impl Checks {
             format!("{key:?} is called for a device that its worker's configuration protects")
         })?;
         let requests = made.intent.request_ids.iter().filter_map(|id| self.ledger.asked.get(id));
-        let mut silences = requests.map(|asked| self.ledger.orders.silence_of(&asked.asked, owner.position, clock));
+        let mut silences =
+            requests.map(|asked| self.ledger.orders.binding_silence(&asked.asked, owner.position, clock));
         let silence = silences.find_map(|silence| silence);
         ensure("silence", silence.is_none(), || format!("{key:?} is called at {clock} despite {silence:?}"))?;
         let halted = owner.halted || (self.ledger.halted.is_some() && self.halted_before <= place);

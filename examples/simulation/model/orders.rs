@@ -16,6 +16,8 @@ pub(crate) struct Orders {
     /// Caps: tripped, and since when; or re-armed.
     caps: Changes<Option<String>, Option<Timestamp>>,
     silences: Changes<String, Option<Silence>>,
+    /// The latest time that the dispatch side wrote.
+    clock: Option<Timestamp>,
 }
 
 impl Orders {
@@ -32,6 +34,11 @@ impl Orders {
             ControlAction::SilenceEnded { silence_id } => self.silences.push((position, silence_id.clone(), None)),
             ControlAction::Halted | ControlAction::Resumed | ControlAction::Tripped { .. } => {}
         }
+    }
+
+    /// A record of the dispatch side's own landed.
+    pub(crate) fn dispatch_wrote(&mut self, time: Timestamp) {
+        self.clock = self.clock.max(Some(time));
     }
 
     /// When a cap tripped that is tripped for whoever has read so many records.
@@ -71,10 +78,26 @@ impl Orders {
         set
     }
 
-    /// A silence that holds a request back.
+    /// A silence that must hold a request back: by the clock of who decides, and not past by that of the log, which a clock that
+    /// jumped back may be behind.
+    pub(crate) fn binding_silence(&self, asked: &Requested, read: usize, time: Timestamp) -> Option<&Silence> {
+        self.silence_between(asked, read, time, self.clock.map_or(time, |clock| clock.max(time)))
+    }
+
+    /// A silence that may hold a request back.
     pub(crate) fn silence_of(&self, asked: &Requested, read: usize, time: Timestamp) -> Option<&Silence> {
+        self.silence_between(asked, read, time, time)
+    }
+
+    fn silence_between(
+        &self,
+        asked: &Requested,
+        read: usize,
+        begun: Timestamp,
+        not_over: Timestamp,
+    ) -> Option<&Silence> {
         let all = self.silences(read).into_values();
-        let mut in_force = all.filter(|silence| silence.starts_at <= time && time < silence.ends_at);
+        let mut in_force = all.filter(|silence| silence.starts_at <= begun && not_over < silence.ends_at);
         in_force.find(|silence| silence.matchers.iter().all(|matcher| matches(matcher, asked)))
     }
 

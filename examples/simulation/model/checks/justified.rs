@@ -25,7 +25,7 @@ impl Checks {
         ensure("shadow", self.mode_of(sight, asked) == Mode::Live, || told("in shadow"))?;
         ensure("threshold", !asked.wants.below, || told("its count is not reached"))?;
         ensure("active_time", asked.asked.terms.outside_active_time.is_none(), || told("outside its active time"))?;
-        let silence = self.ledger.orders.silence_of(&asked.asked, sight.read, time);
+        let silence = self.ledger.orders.binding_silence(&asked.asked, sight.read, time);
         ensure("silence", silence.is_none(), || told(&format!("{silence:?}")))?;
         let covering = covering(device, asked, time, true);
         ensure("covered", covering.is_none(), || told(&format!("{covering:?}")))
@@ -46,7 +46,7 @@ impl Checks {
             let live = self.mode_of(sight, asked) == Mode::Live;
             ensure("shadow", !live, || format!("{body:?} ends a live request: {asked:?}"))?;
             let held = asked.wants.below || asked.asked.terms.outside_active_time.is_some();
-            let silence = self.ledger.orders.silence_of(&asked.asked, sight.read, time);
+            let silence = self.ledger.orders.binding_silence(&asked.asked, sight.read, time);
             ensure("silence", !held && silence.is_none(), || format!("{body:?} ends {asked:?} despite {silence:?}"))?;
         }
         Ok(())

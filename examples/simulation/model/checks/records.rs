@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::super::coverage::{Coverage, withdrawn_word};
 use super::super::event::{
-    Accepted, AttemptFailed, AttemptResult, Carried, EventBody, Finished, FinishedStatus, Joined, Requested,
-    ResolvedBy, ScanEvent, SuppressedReason,
+    Accepted, AttemptFailed, AttemptResult, Carried, ControlAction, EventBody, Finished, FinishedStatus, Joined,
+    Requested, ResolvedBy, ScanEvent, SuppressedReason,
 };
 use super::super::ledger::{Asked, Scan};
 use super::*;
@@ -36,6 +36,14 @@ impl Checks {
             _ => {}
         }
         let time = event.time;
+        let own = match &event.body {
+            EventBody::Requested(_) => false,
+            EventBody::Control(body) => matches!(body.control, ControlAction::Tripped { .. }),
+            _ => true,
+        };
+        if own {
+            self.ledger.orders.dispatch_wrote(time);
+        }
         match &event.body {
             EventBody::Genesis(_) => Ok(()),
             EventBody::Claim(body) => {
