@@ -119,7 +119,7 @@ impl RuleSet {
     }
 
     /// Leaves in the scratch the rules that hold, those that are only counted included, and says which matches filters took
-    /// back. Where any rule holds all fields have been read: filters and counts look at fields of their own.
+    /// back. Where filters or counts may concern a rule that holds all fields have been read: they look at fields of their own.
     fn match_indexed(
         &self,
         scratch: &mut Scratch,
@@ -136,7 +136,8 @@ impl RuleSet {
             |index, facts| rule(index).holds(facts),
         );
         let Scratch { facts, matched, .. } = scratch;
-        if matched.is_empty() {
+        let is_counted = |index: &u32| !rule(*index).counted_by.is_empty();
+        if matched.is_empty() || self.filters.is_empty() && !matched.iter().any(is_counted) {
             return Vec::new();
         }
         facts.read_all(&self.fields, alert, device);
