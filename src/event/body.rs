@@ -191,6 +191,8 @@ pub enum WithdrawReason {
     Silenced,
     /// A cap that tripped before the intent, unseen by its writer, holds a request back.
     Tripped,
+    /// The device rests: a late answer told of a scan that an earlier attempt made after all.
+    Resting,
 }
 
 /// An intent that was never sent: nothing left the process.

@@ -7,7 +7,7 @@ use super::command::Command;
 use super::growth::Rest;
 use super::local::{LookUp, Timer};
 use super::quota::Remaining;
-use super::state::{Cooldown, Phase, Request, after};
+use super::state::{Cooldown, Phase, Request, Scan, after};
 use super::{Scheduler, comment, covered, silences};
 use crate::event::{Intent, Joined, Mode, ScanType, Shadowed, Suppressed, SuppressedReason};
 
@@ -102,6 +102,15 @@ impl Scheduler {
         let live = self.acts_live(id);
         let resting = rests(&device.cooldown) || (!live && rests(&device.shadow_cooldown));
         (resting && !open).then_some((SuppressedReason::Cooldown, None))
+    }
+
+    /// Whether the device of a scan rests for one of its requests: an answer to an earlier attempt came after the scan was
+    /// decided on once more.
+    pub(super) fn is_any_covered_by_rest(&self, scan: &Scan, now: Timestamp) -> bool {
+        let rest = self.state.devices.get(&scan.device.id).and_then(|device| device.cooldown.as_ref());
+        let Some(rest) = rest.filter(|rest| rest.until > now) else { return false };
+        let mut requests = scan.requests.iter().filter_map(|id| self.state.requests.get(id));
+        requests.any(|request| request.wants.scan_type <= rest.scan_type)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is a field of the record")]

@@ -95,6 +95,8 @@ impl Scheduler {
             Some(WithdrawReason::Silenced)
         } else if self.is_any_kept_by_an_earlier_trip(scan_id, scan) {
             Some(WithdrawReason::Tripped)
+        } else if self.is_any_covered_by_rest(scan, now) {
+            Some(WithdrawReason::Resting)
         } else if too_old {
             Some(WithdrawReason::TooOld)
         } else {

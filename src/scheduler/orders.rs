@@ -145,6 +145,9 @@ impl State {
             }
             ControlAction::SilenceSet { silence } => {
                 orders.silences.insert(silence.id.clone(), (silence.clone(), order));
+                // It ends the one of that id before it, which an owner that has not read this may still carry on; once this one
+                // is past nothing else would tell.
+                orders.ended.insert(Ended::Silence(silence.id.clone()), end);
             }
             ControlAction::SilenceEnded { silence_id } => {
                 orders.ended.insert(Ended::Silence(silence_id.clone()), end);

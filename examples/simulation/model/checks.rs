@@ -10,7 +10,7 @@ use super::broken::{Kept, ensure};
 use super::event::{Intent, Mode, ScanType};
 use super::hardness::Hardness;
 use super::input;
-use super::ledger::{Attempt, Ledger, Stage};
+use super::ledger::{Asked, Attempt, Device, Ledger, Rest, Stage};
 use super::owner::Owner;
 
 /// A worker that does not stand still has read what landed so long ago.
@@ -42,6 +42,12 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
+/// Why a device rests for whoever has read so many records.
+fn resting<'d>(device: &'d Device, asked: &Asked, time: Timestamp, read: usize) -> Option<&'d Rest> {
+    let mut known = device.rests.iter().filter(|rest| rest.position < read);
+    known.find(|rest| rest.until > time && asked.wants.scan_type <= rest.scan_type)
+}
+
 impl Checks {
     pub(crate) fn new(leave_within: Duration) -> Self {
         Self { ledger: Ledger::new(), pauses: Vec::new(), halted_before: 0, leave_within }
@@ -69,6 +75,12 @@ impl Checks {
             requests.map(|asked| self.ledger.orders.binding_silence(&asked.asked, owner.position, clock));
         let silence = silences.find_map(|silence| silence);
         ensure("silence", silence.is_none(), || format!("{key:?} is called at {clock} despite {silence:?}"))?;
+        let mut requests = made.intent.request_ids.iter().filter_map(|id| self.ledger.asked.get(id));
+        let known = &self.ledger.devices[device];
+        let rest = requests.find_map(|asked| resting(known, asked, clock, owner.position));
+        ensure("cooldown", rest.is_none(), || {
+            format!("{key:?} is called at {clock} while the device rests: {rest:?}")
+        })?;
         let halted = owner.halted || (self.ledger.halted.is_some() && self.halted_before <= place);
         ensure("kill_switch", !halted, || format!("{key:?} is called while halted"))?;
         let by_log = self.pauses.iter().find(|(until, before)| *until > clock && *before <= place);
@@ -199,7 +211,7 @@ impl Checks {
             ensure("too_old", asked.asked.expires_at > time, || {
                 format!("{intent:?} covers a request that is too old")
             })?;
-            let rest = device.rests.iter().find(|rest| rest.until > time && asked.wants.scan_type <= rest.scan_type);
+            let rest = resting(device, asked, time, sight.read);
             ensure("cooldown", rest.is_none(), || format!("{intent:?} at {time} while the device rests: {rest:?}"))?;
             widest = widest.max(Some(asked.wants.scan_type));
         }

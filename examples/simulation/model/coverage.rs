@@ -103,10 +103,14 @@ const OUT_OF_REACH: &[(Item, &str)] = &[
     (("final", "busy"), "always tried again"),
 ];
 
+/// What comes up too seldom to be waited for, and which unit test sees to it.
+const RARE: &[(Item, &str)] =
+    &[(("withdrawn", "resting"), "an_intent_that_lands_behind_a_late_acceptance_is_withdrawn_and_the_rest_is_kept")];
+
 /// Everything that must come up.
 pub(crate) fn wanted() -> BTreeSet<Item> {
     let mut wanted = closed_lists();
-    wanted.retain(|item| OUT_OF_REACH.iter().all(|(other, _)| other != item));
+    wanted.retain(|item| OUT_OF_REACH.iter().chain(RARE).all(|(other, _)| other != item));
     let mut add = |group: &'static str, words: &[&'static str]| wanted.extend(words.iter().map(|word| (group, *word)));
     add("command", COMMANDS);
     add("api", ANSWERS);
@@ -128,7 +132,7 @@ fn closed_lists() -> BTreeSet<Item> {
     all.extend(SuppressedReason::ALL.iter().map(|reason| ("suppressed", reason.as_str())));
     all.extend(FailedReason::ALL.iter().map(|reason| ("failed", reason.as_str())));
     use WithdrawReason as W;
-    let withdrawn = [W::Halted, W::TooLate, W::Protected, W::TooOld, W::Paused, W::Silenced, W::Tripped];
+    let withdrawn = [W::Halted, W::TooLate, W::Protected, W::TooOld, W::Paused, W::Silenced, W::Tripped, W::Resting];
     all.extend(withdrawn.map(|reason| ("withdrawn", withdrawn_word(reason))));
     all
 }
@@ -142,6 +146,7 @@ pub(crate) const fn withdrawn_word(reason: WithdrawReason) -> &'static str {
         WithdrawReason::Paused => "paused",
         WithdrawReason::Silenced => "silenced",
         WithdrawReason::Tripped => "tripped",
+        WithdrawReason::Resting => "resting",
     }
 }
 
@@ -173,7 +178,11 @@ impl Coverage {
     /// What came up and nobody wants.
     pub(crate) fn unlisted(&self) -> Vec<String> {
         let wanted = wanted();
-        let unlisted: BTreeSet<&Item> = self.counts.keys().filter(|item| !wanted.contains(*item)).collect();
+        let unlisted: BTreeSet<&Item> = self
+            .counts
+            .keys()
+            .filter(|item| !wanted.contains(*item) && RARE.iter().all(|(rare, _)| rare != *item))
+            .collect();
         unlisted.into_iter().map(|(group, word)| format!("{group} {word}")).collect()
     }
 }

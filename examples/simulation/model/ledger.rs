@@ -27,6 +27,8 @@ pub(crate) struct Asked {
 pub(crate) struct Rest {
     pub(crate) until: Timestamp,
     pub(crate) scan_type: ScanType,
+    /// Position of the record that says so.
+    pub(crate) position: usize,
 }
 
 /// Between two attempts of a scan.
@@ -195,10 +197,11 @@ impl Ledger {
     }
 
     pub(crate) fn rest(&mut self, device: usize, until: Timestamp, scan_type: ScanType) {
+        let position = self.records.saturating_sub(1);
         let rests = &mut self.devices[device].rests;
         rests.retain(|rest| rest.until > until || rest.scan_type > scan_type);
         if rests.iter().all(|rest| rest.until < until || rest.scan_type < scan_type) {
-            rests.push(Rest { until, scan_type });
+            rests.push(Rest { until, scan_type, position });
         }
     }
 }

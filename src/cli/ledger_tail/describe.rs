@@ -72,6 +72,7 @@ fn says(body: &EventBody) -> String {
                 crate::event::WithdrawReason::TooOld => "the requests are too old by now",
                 crate::event::WithdrawReason::Silenced => "a silence holds a request back by now",
                 crate::event::WithdrawReason::Tripped => "a cap on devices had tripped before it",
+                crate::event::WithdrawReason::Resting => "the device rests by now",
                 crate::event::WithdrawReason::Paused => "the API asked for a pause",
             };
             format!("attempt {} never left: {why} [scan {}]", body.attempt, body.scan_id)

@@ -222,6 +222,23 @@ fn a_carried_silence_never_undoes_a_later_order() {
     orders_beat_what_is_carried(Kind::Silence);
 }
 
+/// One set anew under its id ends the earlier one, and is still known to have done so once it is past itself.
+#[test]
+fn a_carried_silence_does_not_outlive_a_shorter_one_that_took_its_place() {
+    let mut bench = Bench::new();
+    bench.control(ControlAction::SilenceSet { silence: silence(1, bench.now) });
+    bench.now += SignedDuration::from_hours(15 * 24);
+    let carried = bench.scheduler.poll(bench.now);
+    assert_eq!(carried.len(), 1, "{carried:?}");
+    let ends_at = bench.now + SignedDuration::from_secs(10);
+    bench.control(ControlAction::SilenceSet { silence: Silence { ends_at, ..silence(2, bench.now) } });
+    bench.now += SignedDuration::from_mins(1);
+    bench.claim("claim-0");
+    assert!(bench.scheduler.state().orders.silences.is_empty());
+    bench.take(carried);
+    assert!(bench.scheduler.state().orders.silences.is_empty());
+}
+
 #[test]
 fn the_owner_names_the_order_that_it_carries() {
     let mut bench = Bench::new();

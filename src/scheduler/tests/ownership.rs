@@ -77,22 +77,13 @@ fn a_former_owner_stops_at_once_and_its_decisions_are_void() {
     assert_eq!(bench.open(), 1);
 }
 
-#[test]
-fn facts_of_a_former_owner_still_count() {
-    let mut bench = Bench::new();
-    bench.request("a", "1");
-    bench.pass(5);
-    let (scan_id, ..) = bench.next_scan();
-    bench.restart();
-    assert!(bench.scheduler.is_owner());
-    bench.run();
-    assert_eq!(bench.scheduler.snapshot(bench.now).in_doubt, 1);
+fn accepted_by_the_former_owner(bench: &Bench, scan_id: &str) -> Accepted {
     let rest = bench.now + SignedDuration::from_hours(6);
-    let accepted = Accepted {
+    Accepted {
         cooldown_step: 0,
         cooldown_grows_until: None,
         claim: "claim-0".to_owned(),
-        scan_id: scan_id.clone(),
+        scan_id: scan_id.to_owned(),
         attempt: 1,
         request_ids: vec!["a".to_owned()],
         device: DeviceRef { id: super::bench::device_id("1"), ..DeviceRef::default() },
@@ -106,7 +97,37 @@ fn facts_of_a_former_owner_still_count() {
         arrived_by: bench.now,
         follow_until: rest,
         cooldown_until: rest,
-    };
+    }
+}
+
+#[test]
+fn an_intent_that_lands_behind_a_late_acceptance_is_withdrawn_and_the_rest_is_kept() {
+    let mut bench = Bench::new();
+    bench.request("a", "1");
+    bench.pass(5);
+    let (scan_id, attempt, ..) = bench.next_scan();
+    bench.answer(&scan_id, attempt, refused(AttemptResult::RateLimited, Some(30)));
+    bench.now += SignedDuration::from_secs(60);
+    let commands = bench.scheduler.poll(bench.now);
+    assert_eq!(bench.write(accepted_by_the_former_owner(&bench, &scan_id).into()), Applied::Void);
+    bench.take(commands);
+    bench.run();
+    assert_eq!(bench.names()[2..], ["intent", "attempt_failed", "accepted", "intent", "withdrawn", "suppressed"]);
+    assert_eq!(bench.suppressed(), [(SuppressedReason::Cooldown, vec!["a".to_owned()])]);
+    assert!(bench.calls.is_empty(), "{:?}", bench.calls);
+}
+
+#[test]
+fn facts_of_a_former_owner_still_count() {
+    let mut bench = Bench::new();
+    bench.request("a", "1");
+    bench.pass(5);
+    let (scan_id, ..) = bench.next_scan();
+    bench.restart();
+    assert!(bench.scheduler.is_owner());
+    bench.run();
+    assert_eq!(bench.scheduler.snapshot(bench.now).in_doubt, 1);
+    let accepted = accepted_by_the_former_owner(&bench, &scan_id);
     assert_eq!(bench.write(accepted.clone().into()), Applied::Changed);
     assert_eq!(bench.write(accepted.into()), Applied::Void);
     bench.list(ReadReply::Complete(vec![seen("action-1", "1", "Succeeded", None)]));
