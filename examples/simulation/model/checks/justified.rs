@@ -127,7 +127,9 @@ impl Checks {
         let row = device.row.as_ref().filter(|(_, until)| *until >= time);
         let grows = asked().any(|asked| asked.terms.cooldown_growth.is_some());
         let step = row.filter(|_| grows).map_or(0, |(step, _)| step + 1);
-        let right = intent.cooldown_step == step || sight.hardness.skew;
+        // An answer that landed after its writer had decided may have begun a row.
+        let unread = device.rests.iter().any(|rest| rest.position >= sight.read);
+        let right = intent.cooldown_step == step || sight.hardness.skew || unread;
         ensure("growth", right, || format!("{intent:?} at {time}, after {:?}", device.row))?;
         let base = asked().map(|asked| asked.cooldown_seconds).max().unwrap_or(0);
         let longest = asked().filter_map(|asked| asked.terms.cooldown_growth).map(|growth| growth.longest_seconds);
