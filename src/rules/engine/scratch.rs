@@ -1,5 +1,6 @@
 //! Buffers of an evaluation, kept from alert to alert.
 
+use super::strike::Row;
 use crate::rules::facts::{FactStore, Facts};
 
 /// Buffers that an evaluation works in. Whoever evaluates many alerts keeps one, and after the first alerts nothing is
@@ -21,9 +22,11 @@ pub struct Scratch {
     pub(super) alive: Vec<u64>,
     /// What one stage lets pass.
     pub(super) passing: Vec<u64>,
+    /// Rules that sparse fields let pass, once for each field.
+    pub(super) named: Vec<u32>,
     /// Rows of the stage at hand, and of the stage over several fields.
-    pub(super) rows: Vec<u32>,
-    pub(super) mixed_rows: Vec<u32>,
+    pub(super) rows: Vec<Row>,
+    pub(super) mixed_rows: Vec<Row>,
 }
 
 impl Scratch {

@@ -1,6 +1,6 @@
 //! One bit per rule, and each field strikes out the rules it refutes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::keys::KeyId;
 use super::necessary::Clause;
@@ -12,25 +12,29 @@ const SPARSE: usize = 2;
 #[derive(Debug)]
 pub(super) struct Stage {
     /// Rules that ask nothing here, and so pass.
-    unasked: Vec<u64>,
+    pub(super) unasked: Vec<u64>,
+    /// Every key lets few rules pass.
+    pub(super) is_sparse: bool,
 }
 
 /// The rules that need a key.
-#[derive(Debug)]
-enum Row {
-    Few(Vec<u32>),
-    Many(Vec<u64>),
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Row {
+    /// A list: where it begins and ends in [`Rows::few`].
+    Few(u32, u32),
+    /// A bitmap: where it begins in [`Rows::many`].
+    Many(u32),
 }
 
 /// Which rules each key lets pass.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     rules: usize,
-    rows: Vec<Row>,
+    /// A row with more rules is a bitmap.
+    longest_list: usize,
+    few: Vec<u32>,
+    many: Vec<u64>,
 }
-
-/// Which row a key lets pass.
-pub(super) type RowId = u32;
 
 impl Stage {
     /// How many rules it can never strike out.
@@ -40,8 +44,10 @@ impl Stage {
 }
 
 impl Rows {
-    pub(super) const fn new(rules: usize) -> Self {
-        Self { rules, rows: Vec::new() }
+    /// For so many rules; `longest_list` where it is not to be told by their number.
+    pub(super) fn new(rules: usize, longest_list: Option<usize>) -> Self {
+        let longest_list = longest_list.unwrap_or(rules.div_ceil(64) / SPARSE);
+        Self { rules, longest_list, ..Self::default() }
     }
 
     const fn words(&self) -> usize {
@@ -49,25 +55,49 @@ impl Rows {
     }
 
     /// The stage of some clauses, each with the number of its rule, at most one per rule; and for each key its row.
-    pub(super) fn stage<'c>(
-        &mut self,
-        clauses: impl Iterator<Item = (u32, &'c Clause)>,
-    ) -> (Stage, HashMap<KeyId, RowId>) {
+    pub(super) fn stage<'c>(&mut self, clauses: impl Iterator<Item = (u32, &'c Clause)>) -> (Stage, Vec<(KeyId, Row)>) {
         let mut unasked = Vec::new();
         self.begin(&mut unasked);
-        let mut by_key: HashMap<KeyId, Vec<u32>> = HashMap::new();
+        let mut by_key: BTreeMap<KeyId, Vec<u32>> = BTreeMap::new();
         for (rule, clause) in clauses {
             unasked[(rule / 64) as usize] &= !(1 << (rule % 64));
             for key in clause.keys.iter() {
                 by_key.entry(*key).or_default().push(rule);
             }
         }
-        let mut rows = HashMap::new();
-        for (key, rules) in by_key {
-            rows.insert(key, u32::try_from(self.rows.len()).unwrap_or(RowId::MAX));
-            self.rows.push(row(rules, self.words()));
+        let rows: Vec<(KeyId, Row)> = by_key.into_iter().map(|(key, rules)| (key, self.row(&rules))).collect();
+        let is_sparse = rows.iter().all(|(_, row)| matches!(row, Row::Few(..)));
+        (Stage { unasked, is_sparse }, rows)
+    }
+
+    fn row(&mut self, rules: &[u32]) -> Row {
+        // Sets of rules are far too small for either number to be reached.
+        let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        if rules.len() <= self.longest_list {
+            let start = place(self.few.len());
+            self.few.extend_from_slice(rules);
+            return Row::Few(start, place(self.few.len()));
         }
-        (Stage { unasked }, rows)
+        let start = self.many.len();
+        self.many.resize(start + self.words(), 0);
+        rules.iter().for_each(|rule| set(&mut self.many[start..], *rule));
+        Row::Many(place(start))
+    }
+
+    fn list(&self, start: u32, end: u32) -> &[u32] {
+        &self.few[start as usize..end as usize]
+    }
+
+    fn bitmap(&self, start: u32) -> &[u64] {
+        &self.many[start as usize..start as usize + self.words()]
+    }
+
+    /// Tells the rules of a row.
+    pub(super) fn each(&self, row: Row, tell: impl FnMut(u32)) {
+        match row {
+            Row::Few(start, end) => self.list(start, end).iter().copied().for_each(tell),
+            Row::Many(start) => each(self.bitmap(start), tell),
+        }
     }
 
     /// Every rule's bit.
@@ -81,21 +111,22 @@ impl Rows {
     }
 
     /// Strikes out what the stage refutes, given the rows of the keys that the alert holds; whether any rule is left.
-    pub(super) fn strike(&self, stage: &Stage, rows: &[RowId], alive: &mut [u64], passing: &mut Vec<u64>) -> bool {
+    pub(super) fn strike(&self, stage: &Stage, rows: &[Row], alive: &mut [u64], passing: &mut Vec<u64>) -> bool {
         passing.clear();
         // What the rows let pass of those that are left; few rules are kept by number, which spares a pass over all words.
         let mut few = true;
         for row in rows {
-            match &self.rows[*row as usize] {
-                Row::Few(rules) if few => {
-                    passing.extend(rules.iter().filter(|rule| has(alive, **rule)).map(|rule| u64::from(*rule)))
+            match *row {
+                Row::Few(start, end) if few => {
+                    let rules = self.list(start, end).iter().filter(|rule| has(alive, **rule));
+                    passing.extend(rules.map(|rule| u64::from(*rule)));
                 }
-                Row::Few(rules) => rules.iter().for_each(|rule| set(passing, *rule)),
-                Row::Many(words) => {
+                Row::Few(start, end) => self.list(start, end).iter().for_each(|rule| set(passing, *rule)),
+                Row::Many(start) => {
                     if std::mem::take(&mut few) {
-                        unfold(passing, words.len());
+                        unfold(passing, self.words());
                     }
-                    passing.iter_mut().zip(words).for_each(|(pass, word)| *pass |= word);
+                    passing.iter_mut().zip(self.bitmap(start)).for_each(|(pass, word)| *pass |= word);
                 }
             }
         }
@@ -120,11 +151,11 @@ impl Rows {
     }
 }
 
-fn has(bits: &[u64], rule: u32) -> bool {
+pub(super) fn has(bits: &[u64], rule: u32) -> bool {
     bits[(rule / 64) as usize] >> (rule % 64) & 1 != 0
 }
 
-fn set(bits: &mut [u64], rule: u32) {
+pub(super) fn set(bits: &mut [u64], rule: u32) {
     bits[(rule / 64) as usize] |= 1 << (rule % 64);
 }
 
@@ -149,15 +180,4 @@ pub(super) fn each(alive: &[u64], mut tell: impl FnMut(u32)) {
             left &= left - 1;
         }
     }
-}
-
-fn row(rules: Vec<u32>, words: usize) -> Row {
-    if rules.len() * SPARSE <= words {
-        return Row::Few(rules);
-    }
-    let mut bits = vec![0; words];
-    for rule in rules {
-        set(&mut bits, rule);
-    }
-    Row::Many(bits)
 }
