@@ -6,7 +6,7 @@
 //! so the order in which they arrive does not matter. What was recorded more than a window's length before this alert is
 //! not counted: that bounds what must be remembered, whatever sources say about time. One alert id counts once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -150,9 +150,12 @@ impl OfThreshold {
         let sightings = self.devices.entry(device_id.to_owned()).or_default();
         let within = Duration::from_secs(threshold.within_seconds);
         let (earliest, latest) = (before(new.at, within), after(new.at, within));
-        let near = sightings.iter().filter(|seen| {
-            seen.key != new.key && (earliest..=latest).contains(&seen.at) && seen.counted_until >= new.recorded
-        });
+        // An alert that was sent several times stands where it stands latest, by the records that still count.
+        let mut keys = HashSet::new();
+        let counting = sightings.iter().rev().filter(|seen| seen.key != new.key && seen.counted_until >= new.recorded);
+        let near = counting
+            .filter(|seen| keys.insert(seen.key.as_str()))
+            .filter(|seen| (earliest..=latest).contains(&seen.at));
         let mut begun = new.offset;
         let mut times: Vec<Timestamp> = near
             .map(|seen| {
@@ -174,17 +177,20 @@ impl OfThreshold {
         if sightings.is_empty() {
             self.due.insert((after(new.counted_until, CLOCK_MARGIN), device_id.to_owned()));
         }
-        match sightings.iter_mut().find(|seen| seen.key == new.key) {
-            // Sent again: it stands where it stands latest. One that nothing counts any more is as if it were forgotten.
-            Some(known)
-                if known.counted_until < new.recorded || (known.at, known.recorded) <= (new.at, new.recorded) =>
-            {
-                *known = new;
-            }
-            Some(_) => {}
-            None => sightings.push(new),
+        // One that is sent again makes those before it superfluous, but where they stand later or count for longer: a successor
+        // may read either record without the other.
+        sightings.retain(|known| {
+            known.key != new.key
+                || known.counted_until >= new.recorded && (known.at > new.at || known.counted_until > new.counted_until)
+        });
+        let is_known =
+            |known: &Sighting| known.key == new.key && known.at >= new.at && known.counted_until >= new.counted_until;
+        if !sightings.iter().any(is_known) {
+            sightings.push(new);
         }
-        sightings.sort_unstable_by(|one, other| (one.at, &one.key).cmp(&(other.at, &other.key)));
+        sightings.sort_unstable_by(|one, other| {
+            (one.at, one.recorded, &one.key).cmp(&(other.at, other.recorded, &other.key))
+        });
         let room = MOST_SIGHTINGS.max(usize::try_from(threshold.at_least).unwrap_or(MOST_SIGHTINGS));
         sightings.drain(..sightings.len().saturating_sub(room));
         (count, begun)

@@ -70,20 +70,13 @@ impl Counts {
     fn fullest(&self, new: &Counted, within_seconds: u64) -> usize {
         let within = Duration::from_secs(within_seconds);
         let later = |time: Timestamp| time.saturating_add(within).unwrap_or(Timestamp::MAX);
-        let mut latest: HashMap<&str, (Timestamp, Timestamp)> = HashMap::new();
-        for other in &self.0 {
-            if other.rule_id == new.rule_id && other.device == new.device && other.key != new.key {
-                let stands = latest.entry(&other.key).or_insert((other.raised, other.recorded));
-                let is_past = later(stands.1) < other.recorded;
-                *stands = if is_past {
-                    (other.raised, other.recorded)
-                } else {
-                    (*stands).max((other.raised, other.recorded))
-                };
-            }
+        let mut latest: HashMap<&str, Timestamp> = HashMap::new();
+        let others = self.0.iter().filter(|other| other.rule_id == new.rule_id && other.device == new.device);
+        for other in others.filter(|other| other.key != new.key && later(other.recorded) >= new.recorded) {
+            let stands = latest.entry(&other.key).or_insert(other.raised);
+            *stands = other.raised.max(*stands);
         }
-        let near = latest.into_values().filter(|(_, recorded)| later(*recorded) >= new.recorded);
-        let mut times: Vec<Timestamp> = near.map(|(raised, _)| raised).collect();
+        let mut times: Vec<Timestamp> = latest.into_values().collect();
         times.push(new.raised);
         let windows = times.iter().filter(|begin| **begin <= new.raised && new.raised <= later(**begin));
         let held = windows.map(|begin| times.iter().filter(|time| *begin <= **time && **time <= later(*begin)).count());

@@ -291,6 +291,31 @@ fn an_alert_that_comes_again_is_counted_alike_whether_or_not_the_first_was_forgo
     assert!(reaches(false));
 }
 
+/// The first record is past when the other alert comes, and a successor may never have read it.
+#[test]
+fn an_alert_that_comes_again_said_to_be_older_counts_for_as_long_as_its_latest_record() {
+    let reaches = |with_first: bool| {
+        let mut state = State::default();
+        let at = |minutes: i64| start_time() + SignedDuration::from_mins(minutes);
+        let mut record = |offset: i64, alert: &str, recorded: Timestamp, raised: Timestamp| {
+            let mut body = asked(&format!("request-{offset}"), "1", recorded);
+            body.alerts[0].id = alert.to_owned();
+            body.alert_created_at = Some(raised);
+            awaits(2, 3600)(&mut body);
+            state.apply(offset, &crate::event::ScanEvent::new(recorded, "tenant", body));
+        };
+        if with_first {
+            record(0, "one", at(0), at(0));
+        }
+        record(1, "one", at(30), at(-10));
+        record(2, "two", at(70), at(40));
+        let wants = &state.requests["request-2"].wants;
+        (wants.below.clone(), wants.begun)
+    };
+    assert_eq!(reaches(false), (None, 1));
+    assert_eq!(reaches(true), (None, 1));
+}
+
 #[test]
 fn outside_of_its_active_time_a_request_is_held_back() {
     let mut bench = Bench::new();
