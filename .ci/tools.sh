@@ -3,6 +3,7 @@
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/alert-responder"
 cargo_deny_version=0.20.2
+cargo_fuzz_version=0.13.2
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
@@ -53,6 +54,14 @@ need_cargo_deny() {
     [ -x "$root/bin/cargo-deny" ] ||
         CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
             cargo install cargo-deny --locked --quiet --version "$cargo_deny_version" --root "$root"
+    export PATH="$root/bin:$PATH"
+}
+
+need_cargo_fuzz() {
+    rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
+    local root="$cache/cargo-fuzz-$cargo_fuzz_version"
+    [ -x "$root/bin/cargo-fuzz" ] ||
+        cargo install cargo-fuzz --locked --quiet --version "$cargo_fuzz_version" --root "$root"
     export PATH="$root/bin:$PATH"
 }
 
