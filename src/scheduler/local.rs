@@ -106,6 +106,8 @@ pub(super) struct Local {
     pub(super) has_begun: bool,
     /// When to look for facts to carry.
     pub(super) next_carry: Option<Timestamp>,
+    /// Orders are carried the next time: the owner had stood still.
+    pub(super) orders_wait: bool,
     outstanding: HashMap<String, Outstanding>,
     busy: HashMap<String, u32>,
     outstanding_intents: usize,

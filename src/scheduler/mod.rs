@@ -68,6 +68,11 @@ use local::Local;
 /// Most devices settled in one [`Scheduler::poll`], so that one poll stays short.
 const DEVICES_PER_POLL: usize = 500;
 
+/// How often facts to carry are looked for.
+const CARRY_INTERVAL: Duration = Duration::from_secs(60);
+/// A worker that has not looked for so long after it should have stood still.
+const STOOD_STILL: Duration = Duration::from_secs(600);
+
 /// The dispatch side of one tenant, for one ownership of its partition.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -238,13 +243,17 @@ impl Scheduler {
     /// Facts that would outlive their records are appended again.
     fn carry(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
         use crate::event::Carried;
-        if self.local.next_carry.is_some_and(|next| now < next) {
+        let last = self.local.next_carry;
+        if last.is_some_and(|next| now < next) {
             return;
         }
-        self.local.next_carry = Some(state::after(now, Duration::from_secs(60)));
+        self.local.next_carry = Some(state::after(now, CARRY_INTERVAL));
         self.state.drop_idle_devices();
         let old = state::before(now, self.carry_after);
-        for fact in self.orders_to_carry(old, now).into_iter().chain(self.unfit_to_carry(old, now)) {
+        // Who stood still has to read first what was ordered meanwhile: orders that ended something are not known for ever.
+        self.local.orders_wait = last.is_some_and(|next| state::after(next, STOOD_STILL) < now);
+        let orders = if self.local.orders_wait { Vec::new() } else { self.orders_to_carry(old, now) };
+        for fact in orders.into_iter().chain(self.unfit_to_carry(old, now)) {
             commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
         }
         let mut resting: Vec<_> = self

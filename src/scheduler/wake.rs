@@ -59,6 +59,9 @@ impl Scheduler {
                 sooner((*time).max(after(now, Duration::from_secs(1))));
             }
         }
+        if let Some(next) = self.local.next_carry.filter(|_| self.local.orders_wait) {
+            sooner(next);
+        }
         let follow = (!self.state.scans.is_empty()).then(|| {
             let due = self.local.last_list_try.map_or(now, |last| after(last, self.settings.follow_interval));
             self.local.next_list_check.map_or(due, |next| next.max(due))

@@ -139,6 +139,14 @@ impl Bench {
         }
     }
 
+    /// Hours pass in which little happens; the worker looks twice in each.
+    pub(super) fn pass_hours(&mut self, hours: usize) {
+        for minutes in [58, 2].into_iter().cycle().take(2 * hours) {
+            self.now += SignedDuration::from_mins(minutes);
+            self.run();
+        }
+    }
+
     pub(super) fn reply(&mut self, reply: Reply) {
         let commands = self.scheduler.reply(reply, self.now);
         self.take(commands);

@@ -248,10 +248,7 @@ fn the_owner_names_the_order_that_it_carries() {
     bench.control(ControlAction::Tripped { claim, rule_id: None, devices: 1, per_seconds: 60 });
     bench.control(ControlAction::SilenceSet { silence: silence(4, bench.now) });
     // Twice, so that what was carried is carried on.
-    for _ in 0..31 {
-        bench.now += SignedDuration::from_hours(24);
-        bench.run();
-    }
+    bench.pass_hours(31 * 24);
     let named: Vec<(&str, Option<i64>)> = bench
         .log
         .iter()
@@ -264,6 +261,25 @@ fn the_owner_names_the_order_that_it_carries() {
         .collect();
     let once = [("halted", Some(1)), ("tripped", Some(3)), ("silence", Some(4))];
     assert_eq!(named, [once, once].concat());
+}
+
+#[test]
+fn an_owner_that_stood_still_reads_before_it_carries_orders_on() {
+    for resumed in [false, true] {
+        let mut bench = Bench::new();
+        bench.control(ControlAction::Halted);
+        bench.run();
+        bench.now += SignedDuration::from_hours(15 * 24);
+        assert_eq!(bench.scheduler.poll(bench.now), []);
+        let again = bench.scheduler.next_wake(bench.now).work;
+        assert_eq!(again, Some(bench.now + SignedDuration::from_mins(1)));
+        if resumed {
+            bench.control(ControlAction::Resumed);
+        }
+        bench.pass(60);
+        assert_eq!(bench.count("carried"), usize::from(!resumed));
+        assert_eq!(bench.scheduler.next_wake(bench.now).work, None);
+    }
 }
 
 #[test]

@@ -175,10 +175,7 @@ fn facts_are_carried_before_their_records_expire() {
     bench.list(ReadReply::Complete(vec![seen("action-a", "1", "Succeeded", None)]));
     bench.control(ControlAction::Halted);
     let until = bench.finished_until();
-    for _ in 0..15 * 24 {
-        bench.now += SignedDuration::from_hours(1);
-        bench.run();
-    }
+    bench.pass_hours(15 * 24);
     let carried: Vec<_> = bench
         .log
         .iter()

@@ -193,10 +193,7 @@ fn they_survive_a_hand_over_are_carried_and_are_dropped_once_past() {
     let mut bench = Bench::new();
     set(&mut bench, silence("long", 0, 20 * 24 * 3600, "rule-1"));
     set(&mut bench, silence("short", 0, 3600, "rule-2"));
-    for _ in 0..15 {
-        bench.now += SignedDuration::from_hours(24);
-        bench.run();
-    }
+    bench.pass_hours(15 * 24);
     assert_eq!(bench.count("carried"), 1, "the short one is past");
     assert_eq!(bench.scheduler.state().orders.silences.keys().collect::<Vec<_>>(), ["long"]);
     bench.restart();

@@ -262,10 +262,7 @@ fn an_order_to_count_anew_is_kept_only_while_it_matters() {
 fn trips_are_carried_before_their_records_expire() {
     let mut bench = tripped();
     end_all(&mut bench);
-    for _ in 0..15 * 24 {
-        bench.now += SignedDuration::from_hours(1);
-        bench.run();
-    }
+    bench.pass_hours(15 * 24);
     assert_eq!(bench.count("carried"), 1);
     let end = i64::try_from(bench.log.len()).expect("few");
     let hour = std::time::Duration::from_secs(3600);
