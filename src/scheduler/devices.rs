@@ -75,7 +75,7 @@ impl Scheduler {
         let asked = &request.asked;
         let alert = asked.alerts.first()?;
         let key = (alert.id.clone(), device_id.to_owned());
-        if self.state.known_alerts.get(&key).is_some_and(|first| first != id) {
+        if self.state.first_of_alert(&key).is_some_and(|first| first != id) {
             return Some((SuppressedReason::Duplicate, None));
         }
         if let Some(interval) = &asked.terms.outside_active_time {

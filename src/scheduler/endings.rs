@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::state::{Cooldown, Request, State};
+use super::state::{Cooldown, State};
 use crate::event::ScanType;
 
 impl State {
@@ -35,18 +35,19 @@ impl State {
         self.devices.get_mut(&request.asked.device.id).is_some_and(|device| device.queued.remove(request_id))
     }
 
-    pub(super) fn end_queued(&mut self, request_ids: &[String], failed: bool) -> bool {
+    /// Requests that waited end; `may_come_again` as in [`Self::end`].
+    pub(super) fn end_queued(&mut self, request_ids: &[String], may_come_again: bool) -> bool {
         let mut changed = false;
         for id in request_ids {
             if !self.unqueue(id) {
                 continue;
             }
             changed = true;
-            let Some(request) = self.requests.remove(id) else { continue };
-            if failed {
-                self.forget_alert(id, &request);
-            }
-            if let Some(device) = self.devices.get_mut(&request.asked.device.id)
+            let Some(device_id) = self.requests.get(id).map(|request| request.asked.device.id.clone()) else {
+                continue;
+            };
+            self.end([id].into_iter(), may_come_again);
+            if let Some(device) = self.devices.get_mut(&device_id)
                 && device.queued.is_empty()
             {
                 // With nothing left to scan for, the attempts before do not matter any more.
@@ -56,28 +57,12 @@ impl State {
         changed
     }
 
-    pub(super) fn end<'a>(&mut self, request_ids: impl Iterator<Item = &'a String>, failed: bool) {
+    /// Requests end. After a failure the same alert may ask again, and one that repeated another stands for nothing.
+    pub(super) fn end<'a>(&mut self, request_ids: impl Iterator<Item = &'a String>, may_come_again: bool) {
         for id in request_ids {
-            if let Some(request) = self.requests.remove(id)
-                && failed
-            {
-                self.forget_alert(id, &request);
-            }
-        }
-    }
-
-    /// After a failure, the same alert may ask again.
-    fn forget_alert(&mut self, request_id: &str, request: &Request) {
-        let Some(alert) = request.asked.alerts.first() else { return };
-        let key = (alert.id.clone(), request.asked.device.id.clone());
-        if self.known_alerts.get(&key).is_some_and(|first| first == request_id) {
-            self.known_alerts.remove(&key);
-            // One that came meanwhile asks in its place, and is known in its stead.
-            let waiting = self.devices.get(&request.asked.device.id).into_iter().flat_map(|device| &device.queued);
-            let same = waiting.filter_map(|id| Some((id, self.requests.get(id)?)));
-            let same = same.filter(|(_, other)| other.asked.alerts.first().is_some_and(|other| other.id == alert.id));
-            if let Some((next, _)) = same.min_by_key(|(_, other)| other.offset) {
-                self.known_alerts.insert(key, next.clone());
+            let Some(request) = self.requests.remove(id).filter(|_| may_come_again) else { continue };
+            if let Some(alert) = request.asked.alerts.first() {
+                self.forget_alert((alert.id.clone(), request.asked.device.id), id);
             }
         }
     }

@@ -17,7 +17,7 @@ use super::state::{Cooldown, Phase, Reached, Remembered, Repeat, Request, Retry,
 use super::unfit::Unfit;
 use crate::event::{
     Accepted, AttemptFailed, AttemptResult, ControlAction, EventBody, Failed, Finished, Intent, Joined, Requested,
-    ScanEvent, Shadowed, Suppressed, Withdrawn,
+    ScanEvent, Shadowed, Suppressed, SuppressedReason, Withdrawn,
 };
 
 /// What a record did.
@@ -83,7 +83,7 @@ impl State {
             return false;
         }
         let alert = (alert.id.clone(), asked.device.id.clone());
-        self.known_alerts.entry(alert.clone()).or_insert_with(|| id.clone());
+        self.known_alerts.entry(alert.clone()).or_default().push(id.clone());
         self.known_requests.insert(id.clone());
         self.remembered.push_back(Remembered { time, offset, request_id: id.clone(), alert });
         self.devices.entry(asked.device.id.clone()).or_default().queued.insert(id.clone());
@@ -300,7 +300,8 @@ impl State {
     }
 
     fn suppressed(&mut self, suppressed: &Suppressed) -> bool {
-        self.in_force(&suppressed.claim) && self.end_queued(&suppressed.request_ids, false)
+        let repeats = suppressed.reason == SuppressedReason::Duplicate;
+        self.in_force(&suppressed.claim) && self.end_queued(&suppressed.request_ids, repeats)
     }
 
     fn failed(&mut self, offset: i64, time: Timestamp, failed: &Failed) -> bool {

@@ -1,5 +1,6 @@
 //! What of the past is still needed, and what may be forgotten.
 
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -85,6 +86,22 @@ impl State {
         self.remembered.iter().find(|remembered| remembered.request_id == request_id).map(|first| first.offset)
     }
 
+    /// The request that is known for an alert of a device: another one repeats it.
+    #[must_use]
+    pub fn first_of_alert(&self, alert: &(String, String)) -> Option<&String> {
+        self.known_alerts.get(alert)?.first()
+    }
+
+    /// A request does not stand for its alert any more; the next one does.
+    pub(super) fn forget_alert(&mut self, alert: (String, String), request_id: &str) {
+        if let Entry::Occupied(mut known) = self.known_alerts.entry(alert) {
+            known.get_mut().retain(|id| id != request_id);
+            if known.get().is_empty() {
+                known.remove();
+            }
+        }
+    }
+
     /// Drops what no rule of the fold can ask for any more, by the time of the log.
     pub(super) fn forget(&mut self) {
         let Some(clock) = self.clock else { return };
@@ -96,9 +113,7 @@ impl State {
         }) {
             if let Some(old) = self.remembered.pop_front() {
                 self.known_requests.remove(&old.request_id);
-                if self.known_alerts.get(&old.alert) == Some(&old.request_id) {
-                    self.known_alerts.remove(&old.alert);
-                }
+                self.forget_alert(old.alert, &old.request_id);
             }
         }
         self.counts.forget(clock);

@@ -275,8 +275,8 @@ pub struct State {
     pub known_requests: HashSet<String>,
     /// Alerts that count towards thresholds.
     pub counts: Counts,
-    /// First request of (alert id, machine id) in `remembered`, unless it failed.
-    pub known_alerts: HashMap<(String, String), String>,
+    /// Requests of (alert id, machine id) in `remembered`, in order; not those that failed or repeated another.
+    pub known_alerts: HashMap<(String, String), Vec<String>>,
 }
 
 impl State {

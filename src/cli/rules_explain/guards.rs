@@ -146,7 +146,7 @@ fn of_the_ledger(asked: &Requested, state: &State, now: Timestamp) -> Vec<Guard>
         None => passes("cooldown", "the device does not rest".to_owned()),
     });
     let key = asked.alerts.first().map(|alert| (alert.id.clone(), asked.device.id.clone()));
-    if let Some(request) = key.and_then(|key| state.known_alerts.get(&key)) {
+    if let Some(request) = key.and_then(|key| state.first_of_alert(&key)) {
         guards.push(stops("duplicate", format!("request {request} asked for the same alert and device")));
     }
     let open = device.and_then(|device| device.scan.as_ref()).and_then(|scan| Some((scan, state.scans.get(scan)?)));

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::bench::{Bench, in_doubt, refused, seen};
+use super::bench::{Bench, device_id, in_doubt, refused, seen};
 use crate::event::{
     AttemptResult, EventBody, FailedReason, FinishedStatus, Mode, Requested, ScanType, SuppressedReason,
 };
@@ -62,6 +62,27 @@ fn an_alert_that_asked_again_before_the_failure_is_known_in_place_of_the_first()
     bench.request_with("c", "1", again);
     bench.run();
     assert_eq!(bench.suppressed(), [(SuppressedReason::Duplicate, vec!["c".to_owned()])]);
+}
+
+/// The first is forgotten by the time of the log, an hour or more after its record; the one that came meanwhile stands in its stead.
+#[test]
+fn an_alert_that_asked_again_is_known_once_the_first_is_forgotten() {
+    let mut bench = Bench::new();
+    let same = |asked: &mut Requested| asked.alerts[0].id = "alert".to_owned();
+    bench.request_with("first", "1", same);
+    bench.run();
+    bench.accept_next("action");
+    bench.list(ReadReply::Complete(vec![seen("action", "1", "Succeeded", None)]));
+    bench.now += SignedDuration::from_mins(50);
+    for (id, device) in [("second", "1"), ("third", "1"), ("another", "2")] {
+        bench.request_with(id, device, same);
+    }
+    bench.now += SignedDuration::from_mins(20);
+    bench.claim("claim-0");
+    let known = |device: &str| bench.scheduler.state().first_of_alert(&("alert".to_owned(), device_id(device)));
+    assert_eq!((known("1").map(String::as_str), known("2").map(String::as_str)), (Some("second"), Some("another")));
+    bench.run();
+    assert!(bench.suppressed().contains(&(SuppressedReason::Duplicate, vec!["third".to_owned()])));
 }
 
 /// The whole lane waits until the moment the record says, and then the same scan is attempted again.
