@@ -52,6 +52,13 @@ struct Sighting {
     counted_until: Timestamp,
 }
 
+impl Sighting {
+    /// The same alert or value, and wherever the other still counts this one does too and stands no earlier.
+    fn supersedes(&self, other: &Self) -> bool {
+        self.key == other.key && self.at >= other.at && self.counted_until >= other.counted_until
+    }
+}
+
 /// Sightings of one threshold.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct OfThreshold {
@@ -177,15 +184,9 @@ impl OfThreshold {
         if sightings.is_empty() {
             self.due.insert((after(new.counted_until, CLOCK_MARGIN), device_id.to_owned()));
         }
-        // One that is sent again makes those before it superfluous, but where they stand later or count for longer: a successor
-        // may read either record without the other.
-        sightings.retain(|known| {
-            known.key != new.key
-                || known.counted_until >= new.recorded && (known.at > new.at || known.counted_until > new.counted_until)
-        });
-        let is_known =
-            |known: &Sighting| known.key == new.key && known.at >= new.at && known.counted_until >= new.counted_until;
-        if !sightings.iter().any(is_known) {
+        // Both are kept where neither makes the other superfluous: a successor may read either record without the other.
+        sightings.retain(|known| !new.supersedes(known));
+        if !sightings.iter().any(|known| known.supersedes(&new)) {
             sightings.push(new);
         }
         sightings.sort_unstable_by(|one, other| {

@@ -61,8 +61,11 @@ impl Scheduler {
     /// by an owner that had not read that yet. What was intended before a trip is within the cap.
     pub(super) fn is_any_kept_by_an_earlier_trip(&self, scan_id: &str, scan: &Scan) -> bool {
         let orders = &self.state.orders;
+        if orders.tripped.is_empty() {
+            return false;
+        }
         let slot = self.state.slots.iter().find(|slot| slot.scan_id == scan_id && slot.attempt == scan.attempt);
-        let Some(intended) = slot.map(|slot| slot.offset).filter(|_| !orders.tripped.is_empty()) else { return false };
+        let Some(intended) = slot.map(|slot| slot.offset) else { return false };
         let before = |rule: Option<&str>| {
             orders.tripped.iter().any(|(cap, order)| cap.as_deref() == rule && order.ordered < intended)
         };

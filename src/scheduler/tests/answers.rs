@@ -64,7 +64,7 @@ fn an_alert_that_asked_again_before_the_failure_is_known_in_place_of_the_first()
     assert_eq!(bench.suppressed(), [(SuppressedReason::Duplicate, vec!["c".to_owned()])]);
 }
 
-/// The first is forgotten by the time of the log, an hour or more after its record; the one that came meanwhile stands in its stead.
+/// The first is forgotten an hour of the log's time after its record; the one that came meanwhile stands in its stead.
 #[test]
 fn an_alert_that_asked_again_is_known_once_the_first_is_forgotten() {
     let mut bench = Bench::new();
