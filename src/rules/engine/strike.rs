@@ -113,41 +113,19 @@ impl Rows {
     /// Strikes out what the stage refutes, given the rows of the keys that the alert holds; whether any rule is left.
     pub(super) fn strike(&self, stage: &Stage, rows: &[Row], alive: &mut [u64], passing: &mut Vec<u64>) -> bool {
         passing.clear();
-        // What the rows let pass of those that are left; few rules are kept by number, which spares a pass over all words.
-        let mut few = true;
+        passing.resize(self.words(), 0);
         for row in rows {
             match *row {
-                Row::Few(start, end) if few => {
-                    let rules = self.list(start, end).iter().filter(|rule| has(alive, **rule));
-                    passing.extend(rules.map(|rule| u64::from(*rule)));
-                }
                 Row::Few(start, end) => self.list(start, end).iter().for_each(|rule| set(passing, *rule)),
-                Row::Many(start) => {
-                    if std::mem::take(&mut few) {
-                        unfold(passing, self.words());
-                    }
-                    passing.iter_mut().zip(self.bitmap(start)).for_each(|(pass, word)| *pass |= word);
-                }
+                Row::Many(start) => passing.iter_mut().zip(self.bitmap(start)).for_each(|(pass, word)| *pass |= word),
             }
         }
         let mut left = 0;
-        if few {
-            for (alive, unasked) in alive.iter_mut().zip(&stage.unasked) {
-                *alive &= unasked;
-                left |= *alive;
-            }
-            for rule in passing.iter() {
-                // It was a rule's number before.
-                set(alive, u32::try_from(*rule).unwrap_or_default());
-            }
-            left != 0 || !passing.is_empty()
-        } else {
-            for ((alive, unasked), pass) in alive.iter_mut().zip(&stage.unasked).zip(passing.iter()) {
-                *alive &= unasked | pass;
-                left |= *alive;
-            }
-            left != 0
+        for ((alive, unasked), pass) in alive.iter_mut().zip(&stage.unasked).zip(passing.iter()) {
+            *alive &= unasked | pass;
+            left |= *alive;
         }
+        left != 0
     }
 }
 
@@ -157,18 +135,6 @@ pub(super) fn has(bits: &[u64], rule: u32) -> bool {
 
 pub(super) fn set(bits: &mut [u64], rule: u32) {
     bits[(rule / 64) as usize] |= 1 << (rule % 64);
-}
-
-/// Turns a list of numbers into bits.
-fn unfold(rules: &mut Vec<u64>, words: usize) {
-    let count = rules.len();
-    rules.resize(count + words, 0);
-    for at in 0..count {
-        let rule = rules[at];
-        let word = count + usize::try_from(rule / 64).unwrap_or_default();
-        rules[word] |= 1 << (rule % 64);
-    }
-    rules.drain(..count);
 }
 
 /// Tells the rules whose bit is set, ascending.
