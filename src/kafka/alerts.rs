@@ -12,7 +12,7 @@ use super::settings::Settings;
 /// What intake hears.
 #[derive(Debug)]
 pub enum AlertsInput {
-    /// A partition is ours; its records follow from [`Assigned::start`].
+    /// A partition is ours. Nothing of it is read until [`AlertsConsumer::start_from`] is called for it.
     Assigned(Assigned),
     /// The next record of a partition that is ours.
     Record(ConsumedRecord),
@@ -62,7 +62,6 @@ impl AlertsConsumer {
         let config = client::group_consumer(settings, Cluster::Alerts, &settings.group_id)?;
         let options = GroupOptions {
             topic: settings.alerts_topic.clone(),
-            wait_for_start: false,
             release_budget: settings.revoke_budget,
             queue_records: 10_000,
             queue_bytes: 32 << 20,
@@ -83,6 +82,14 @@ impl AlertsConsumer {
     /// What has already happened, if anything.
     pub fn try_next(&mut self) -> Option<AlertsInput> {
         self.group.try_next().map(|event| input(Some(event)))
+    }
+
+    /// Starts to read an assigned partition at an offset, as a rule [`Assigned::start`].
+    ///
+    /// # Errors
+    /// [`KafkaError::NotAssigned`].
+    pub fn start_from(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
+        self.group.start_from(partition, offset)
     }
 
     /// Commits offsets in one request and waits for the broker's word. The future does not borrow the consumer.

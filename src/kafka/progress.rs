@@ -56,6 +56,10 @@ pub struct Tally {
     /// Records that went to the dead letters, by reason.
     #[serde(rename = "d", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dead_lettered: BTreeMap<DeadLetterReason, u64>,
+    /// What the ledger may hold already of records at or after the committed offset is at or after this offset of it;
+    /// unknown where it is absent.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub ledger_from: Option<i64>,
 }
 
 impl Tally {
@@ -118,10 +122,22 @@ pub struct Progress {
     tally: Tally,
     /// Everything below is finished and in the tally.
     prefix: i64,
-    /// Records at or after the prefix: `None` while open.
-    records: BTreeMap<i64, Option<RecordOutcomes>>,
+    /// Records at or after the prefix.
+    records: BTreeMap<i64, Held>,
     open: usize,
-    committed: i64,
+    /// `None`: nothing ever was.
+    committed: Option<i64>,
+    /// Records below it may have been in the hand of an owner before us, who had the ledger from `tally.ledger_from` on.
+    inherited_below: i64,
+}
+
+/// A record at or after the prefix.
+#[derive(Debug, Clone)]
+struct Held {
+    /// See [`Tally::ledger_from`].
+    ledger_from: Option<i64>,
+    /// `None` while open.
+    outcomes: Option<RecordOutcomes>,
 }
 
 impl Progress {
@@ -130,40 +146,58 @@ impl Progress {
     #[must_use]
     pub fn resume(assigned: &Assigned) -> Self {
         let start = assigned.start();
-        let carried = assigned
-            .committed
-            .as_ref()
-            .filter(|_| !assigned.is_out_of_range())
-            .and_then(|committed| Tally::from_metadata(&committed.metadata));
+        let Assigned { low_watermark, high_watermark, .. } = *assigned;
+        let committed = assigned.committed.as_ref();
+        let carried = committed.and_then(|committed| Tally::from_metadata(&committed.metadata));
+        // A log that ends before the commit was made anew: its offsets are those of other records.
+        let is_same_log = committed.is_some_and(|committed| committed.offset <= high_watermark);
+        let ledger_from = carried.as_ref().filter(|_| is_same_log).and_then(|tally| tally.ledger_from);
+        let counts = carried.filter(|_| !assigned.is_out_of_range());
         Self {
-            tally: carried.unwrap_or_else(|| Tally::beginning_at(start)),
+            tally: Tally { ledger_from, ..counts.unwrap_or_else(|| Tally::beginning_at(start)) },
             prefix: start,
             records: BTreeMap::new(),
             open: 0,
-            committed: start,
+            committed: committed.map(|_| start),
+            inherited_below: high_watermark.max(low_watermark),
         }
     }
 
-    /// A record was read. `false` when it is already known (below the prefix, or open): it must not be worked on twice.
-    pub fn begin(&mut self, offset: i64) -> bool {
+    /// Where in the ledger to look for what owners before us have written about records that are still to come; `None` when
+    /// there is no such record, or no owner of ours before us.
+    #[must_use]
+    pub fn inherits(&self) -> Option<i64> {
+        self.tally.ledger_from.filter(|_| self.prefix < self.inherited_below)
+    }
+
+    /// A record was read, when the ledger held everything before `ledger_end`. `false` when it is already known (below the
+    /// prefix, or open): it must not be worked on twice.
+    pub fn begin(&mut self, offset: i64, ledger_end: i64) -> bool {
         if offset < self.prefix || self.records.contains_key(&offset) {
             return false;
         }
-        self.records.insert(offset, None);
+        let ledger_from = self.ledger_from(offset, ledger_end);
+        self.records.insert(offset, Held { ledger_from, outcomes: None });
         self.open += 1;
         true
     }
 
+    /// Where the ledger can begin to hold something of a record that is begun now.
+    fn ledger_from(&self, offset: i64, ledger_end: i64) -> Option<i64> {
+        let inherited = self.tally.ledger_from;
+        if inherited.is_some() && offset < self.inherited_below { inherited } else { Some(ledger_end).max(inherited) }
+    }
+
     /// A record's decision is durable. Ignored when the record is not open.
     pub fn finish(&mut self, offset: i64, outcomes: RecordOutcomes) {
-        let Some(slot @ None) = self.records.get_mut(&offset) else { return };
-        *slot = Some(outcomes);
+        let Some(slot @ Held { outcomes: None, .. }) = self.records.get_mut(&offset) else { return };
+        slot.outcomes = Some(outcomes);
         self.open -= 1;
         while let Some(first) = self.records.first_entry()
-            && first.get().is_some()
+            && first.get().outcomes.is_some()
         {
-            let (offset, outcomes) = first.remove_entry();
-            self.tally.add(&outcomes.unwrap_or_default());
+            let (offset, held) = first.remove_entry();
+            self.tally.add(&held.outcomes.unwrap_or_default());
             // Offsets may have gaps: the prefix ends behind the last finished record, not before the next one.
             self.prefix = offset + 1;
         }
@@ -187,14 +221,23 @@ impl Progress {
         &self.tally
     }
 
-    /// What may be committed, if it is more than what was.
+    /// What may be committed, if it is more than what was; the ledger holds everything before `ledger_end`. Where nothing ever
+    /// was, the beginning is: an owner after us must know where to look.
     #[must_use]
-    pub fn commit_point(&self) -> Option<CommitPoint> {
-        (self.prefix > self.committed).then(|| CommitPoint { offset: self.prefix, metadata: self.tally.to_metadata() })
+    pub fn commit_point(&self, ledger_end: i64) -> Option<CommitPoint> {
+        self.committed.is_none_or(|committed| self.prefix > committed).then(|| {
+            // Records are begun in the order of offsets, so the first that is open goes back furthest.
+            let ledger_from = match self.records.first_key_value() {
+                Some((_, open)) => open.ledger_from,
+                None => self.ledger_from(self.prefix, ledger_end),
+            };
+            let tally = Tally { ledger_from, ..self.tally.clone() };
+            CommitPoint { offset: self.prefix, metadata: tally.to_metadata() }
+        })
     }
 
     /// The broker has a commit.
     pub fn committed(&mut self, offset: i64) {
-        self.committed = self.committed.max(offset);
+        self.committed = self.committed.max(Some(offset));
     }
 }

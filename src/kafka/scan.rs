@@ -47,6 +47,13 @@ pub enum ScanExtent {
     EverythingFrom(i64),
     /// From this offset in every partition (or the oldest record that is left behind it), and on for ever.
     FollowFrom(i64),
+    /// As [`Self::EverythingFrom`], of one partition alone.
+    PartitionFrom {
+        /// The partition.
+        partition: i32,
+        /// Where it is begun.
+        offset: i64,
+    },
 }
 
 impl ScanExtent {
@@ -56,12 +63,22 @@ impl ScanExtent {
             Self::Everything | Self::FromBeginning => marks.low,
             Self::FromEnd => marks.high,
             // The broker refuses an offset that is not there, on either side.
-            Self::EverythingFrom(offset) | Self::FollowFrom(offset) => offset.max(marks.low).min(marks.high),
+            Self::EverythingFrom(offset) | Self::FollowFrom(offset) | Self::PartitionFrom { offset, .. } => {
+                offset.max(marks.low).min(marks.high)
+            }
         }
     }
 
     const fn ends(self) -> bool {
-        matches!(self, Self::Everything | Self::EverythingFrom(_))
+        matches!(self, Self::Everything | Self::EverythingFrom(_) | Self::PartitionFrom { .. })
+    }
+
+    /// Whether a partition is read at all.
+    const fn reads(self, number: i32) -> bool {
+        match self {
+            Self::PartitionFrom { partition, .. } => partition == number,
+            _ => true,
+        }
     }
 }
 
@@ -209,7 +226,8 @@ struct Scan {
 impl Scan {
     fn begin(config: &ClientConfig, topic: &str, extent: ScanExtent) -> Result<Self, KafkaError> {
         let consumer = make(config)?;
-        let watermarks = ask_watermarks(&consumer, config, topic)?;
+        let mut watermarks = ask_watermarks(&consumer, config, topic)?;
+        watermarks.retain(|marks| extent.reads(marks.partition));
         let mut assignment = TopicPartitionList::new();
         for marks in &watermarks {
             assignment
@@ -283,8 +301,12 @@ mod tests {
             (ScanExtent::EverythingFrom(15), 15),
             (ScanExtent::FollowFrom(15), 15),
             (ScanExtent::FollowFrom(99), 20),
+            (ScanExtent::PartitionFrom { partition: 0, offset: 3 }, 10),
         ] {
             assert_eq!(extent.start(&marks), start, "{extent:?}");
         }
+        let one = ScanExtent::PartitionFrom { partition: 1, offset: 3 };
+        assert_eq!([0, 1].map(|partition| one.reads(partition)), [false, true]);
+        assert!(ScanExtent::EverythingFrom(3).reads(0));
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::decide::Decider;
-use super::intake::{Decide, RecordDecision};
+use super::intake::{Decide, RecordDecision, Recorded};
 use crate::alert::Settings as AlertSettings;
 use crate::kafka::ConsumedRecord;
 use crate::rules::{RuleErrors, RuleSet};
@@ -78,10 +78,10 @@ impl RulesHandle {
 pub(super) struct CurrentRules(watch::Receiver<Arc<Decider>>);
 
 impl Decide for CurrentRules {
-    fn decide(&self, record: &ConsumedRecord) -> RecordDecision {
+    fn decide(&self, record: &ConsumedRecord, recorded: &[Recorded]) -> RecordDecision {
         // One clone for the whole record: a record is never decided by two sets.
         let decider = Arc::clone(&self.0.borrow());
-        decider.decide(record)
+        decider.decide(record, recorded)
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use serde_json::json;
 use tokio::time::sleep;
 
-use crate::support::load::Load;
+use crate::support::account::audit_balances;
+use crate::support::load::{Load, id_of};
 use crate::support::scene::{Quota, Scene};
 
 /// How much is done.
@@ -74,4 +76,45 @@ async fn killed_at_random_moments_it_loses_no_alert_and_scans_no_device_twice() 
     scene.comes_to_rest(load.requests(), &mut ledger, &mut worker).await;
     println!("at rest after {:?}", began.elapsed());
     scene.check_promises(&load, &ledger).await;
+}
+
+/// Whoever reads a record again may do so by other rules. What the ledger holds of it stands, so that no alert comes to two
+/// ends: both asked for and skipped.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_and_started_with_other_rules_every_alert_has_one_outcome() {
+    let load = Load::of(20, 4, 5);
+    let mut scene = Scene::set(&load, 1, Quota::AMPLE).await;
+    let mut ledger = scene.ledger().await;
+    let rule = scene.directory.path().join("rules/2.yml");
+    let asks = std::fs::read_to_string(&rule).expect("the rule in shadow");
+    let asks_nothing = asks.replace("SuspiciousActivity", "NothingLikeThat");
+    assert_ne!(asks, asks_nothing);
+    for round in 0..4 {
+        std::fs::write(&rule, &asks).expect("a rule");
+        let mut worker = scene.start_worker();
+        let alerts_topic = scene.settings.alerts_topic.clone();
+        scene.wait_for("alerts are read", &mut worker, |worker| worker.owned(&alerts_topic) > 0).await;
+        let known = ledger.requests.len();
+        let lines: Vec<String> = (0..150).map(|number| suspicious(&format!("{round}-{number}"))).collect();
+        scene.produce(&lines).await;
+        while ledger.requests.len() == known {
+            ledger.read().await;
+            assert!(worker.process.exited().is_none(), "{}", worker.process.tail());
+        }
+        worker.process.kill();
+        let uncommitted = scene.uncommitted().await;
+        println!("round {round}: killed with {uncommitted} alerts uncommitted");
+
+        std::fs::write(&rule, &asks_nothing).expect("a rule");
+        let mut worker = scene.start_worker();
+        scene.comes_to_rest(known + 1, &mut ledger, &mut worker).await;
+        println!("round {round}: {} requests of 150 alerts", ledger.requests.len() - known);
+        assert_eq!(audit_balances(&scene.worker_config()), Vec::<String>::new());
+        worker.process.kill();
+    }
+}
+
+fn suspicious(id: &str) -> String {
+    let device = json!({ "id": id_of("ws-0001"), "name": "ws-0001" });
+    json!({ "id": id, "category": "SuspiciousActivity", "severity": "high", "device": device }).to_string()
 }

@@ -174,7 +174,7 @@ pub async fn replay(
         } else if let Some((alerts_partition, alerts_offset)) = before.copied() {
             Outcome::AlreadyReplayed { alerts_partition, alerts_offset }
         } else if let Some(decider) = decider {
-            Outcome::WouldSend { decisions: decisions(&decider.decide_at(&letter.record(), now)) }
+            Outcome::WouldSend { decisions: decisions(&decider.decide_at(&letter.record(), &[], now)) }
         } else {
             match writer.replay(letter).await {
                 Ok((alerts_partition, alerts_offset)) => Outcome::Sent { alerts_partition, alerts_offset },

@@ -47,7 +47,7 @@ impl Run {
 
     /// Decides about a record at its time, and lets happen what happens until then.
     fn take(&mut self, record: &ConsumedRecord, decoded: &[Decoded], now: Timestamp) -> RecordDecision {
-        let decision = self.decider.decide_decoded(record, decoded, now);
+        let decision = self.decider.decide_decoded(record, decoded, &[], now);
         self.counts.decided(&decision);
         if decision.requested.is_empty() {
             return decision;

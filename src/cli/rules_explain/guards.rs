@@ -62,7 +62,7 @@ impl Surroundings<'_> {
         // Without a tenant in the configuration none is foreign.
         let tenant = alert.tenant.clone().filter(|_| !decider.tenant.is_empty());
         let alone = Alert { devices: device.cloned().into_iter().collect(), tenant, ..alert.clone() };
-        let decision = decider.decide_decoded(&record, &[Decoded { index: 0, alert: alone }], now);
+        let decision = decider.decide_decoded(&record, &[Decoded { index: 0, alert: alone }], &[], now);
         if let Some(reason) = decision.skipped.first() {
             return vec![stops("intake", format!("skipped: {reason}"))];
         }

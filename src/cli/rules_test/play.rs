@@ -63,7 +63,7 @@ pub(super) fn play(set: &Arc<RuleSet>, scenario: &Scenario) -> Vec<TestFailure> 
             headers: Vec::new(),
         };
         let alert = with_ids(&step.alert);
-        let decision = decider.decide_decoded(&record, &[Decoded { index: 0, alert }], now);
+        let decision = decider.decide_decoded(&record, &[Decoded { index: 0, alert }], &[], now);
         let mut got: Vec<Got> = decision.skipped.iter().map(|reason| Got::Ended(Outcome::Skipped(*reason))).collect();
         got.extend(decision.outcomes().failed.iter().map(|reason| Got::Ended(Outcome::Failed(*reason))));
         for event in &decision.requested {

@@ -77,6 +77,7 @@ type PreparedCommit = (Arc<BaseConsumer<GroupContext>>, TopicPartitionList, Vec<
 /// What happens to a member.
 #[derive(Debug)]
 pub(super) enum GroupEvent {
+    /// Nothing is read before [`GroupConsumer::start_from`].
     Assigned(Assigned),
     Record {
         epoch: u64,
@@ -98,8 +99,6 @@ pub(super) enum GroupEvent {
 #[derive(Debug, Clone)]
 pub(super) struct GroupOptions {
     pub(super) topic: String,
-    /// Reading waits for [`GroupConsumer::start_from`]; otherwise it starts at [`Assigned::start`] by itself.
-    pub(super) wait_for_start: bool,
     /// On revoke, how long to wait for [`GroupConsumer::release`]; zero: partitions go at once.
     pub(super) release_budget: Duration,
     /// Records that may wait in the channel.

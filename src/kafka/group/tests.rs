@@ -18,7 +18,6 @@ async fn a_reader_that_takes_its_time_loses_nothing() {
     let config = client::group_consumer(&settings, Cluster::Alerts, "g").unwrap();
     let options = GroupOptions {
         topic: "alerts".to_owned(),
-        wait_for_start: false,
         release_budget: Duration::ZERO,
         queue_records: 50,
         queue_bytes: 1 << 20,
@@ -39,6 +38,7 @@ async fn a_reader_that_takes_its_time_loses_nothing() {
                     assert!(consumer.shared.queued_records() <= 50, "the channel is bounded");
                 }
             }
+            Some(GroupEvent::Assigned(assigned)) => consumer.start_from(0, assigned.start()).unwrap(),
             Some(GroupEvent::Error(error)) if !error.is_retryable() => panic!("{error}"),
             Some(_) => {}
             None => panic!("the thread has ended"),

@@ -206,8 +206,7 @@ impl Poller {
                 .fetch_watermarks(topic, *partition, LOOK_UP)
                 .map_err(|error| KafkaError::query(what(), &error))?;
             let assigned = Assigned { partition: *partition, epoch: *epoch, committed, low_watermark, high_watermark };
-            let stage = if self.options.wait_for_start { Stage::Announced } else { Stage::StartAt(assigned.start()) };
-            self.shared().set_stage(*partition, stage);
+            self.shared().set_stage(*partition, Stage::Announced);
             self.consumer.context().send(GroupEvent::Assigned(assigned));
         }
         Ok(())

@@ -83,7 +83,6 @@ impl LedgerConsumer {
         let config = client::group_consumer(settings, Cluster::Ledger, &settings.dispatch_group_id())?;
         let options = GroupOptions {
             topic: settings.ledger_topic.clone(),
-            wait_for_start: true,
             // Nothing has to be finished: what was not appended is not decided, and an older commit only replays more.
             release_budget: Duration::ZERO,
             queue_records: 20_000,

@@ -51,7 +51,8 @@ struct InHand {
     position_only: bool,
 }
 
-type Append = Pin<Box<dyn Future<Output = (u64, Result<(), KafkaError>)> + Send>>;
+/// What came of the appends of one record: how far the ledger reaches at least.
+type Append = Pin<Box<dyn Future<Output = (u64, Result<i64, KafkaError>)> + Send>>;
 
 /// See the module.
 pub(super) struct Appends {
@@ -64,6 +65,7 @@ pub(super) struct Appends {
     failed: VecDeque<u64>,
     retry_at: Option<Instant>,
     pause: Duration,
+    ledger_end: i64,
 }
 
 impl Appends {
@@ -78,7 +80,18 @@ impl Appends {
             failed: VecDeque::new(),
             retry_at: None,
             pause: RETRY_FIRST,
+            ledger_end: 0,
         }
+    }
+
+    /// The ledger holds everything before it, as far as is known here.
+    pub(super) const fn ledger_end(&self) -> i64 {
+        self.ledger_end
+    }
+
+    /// The ledger holds everything before `offset`.
+    pub(super) fn ledger_reaches(&mut self, offset: i64) {
+        self.ledger_end = self.ledger_end.max(offset);
     }
 
     /// Whether more records may be taken: not while appends fail, so that what is in hand stays little.
@@ -134,9 +147,10 @@ impl Appends {
         }
     }
 
-    fn ended(&mut self, token: u64, result: Result<(), KafkaError>) -> Option<Settled> {
+    fn ended(&mut self, token: u64, result: Result<i64, KafkaError>) -> Option<Settled> {
         match result {
-            Ok(()) => {
+            Ok(ledger_end) => {
+                self.ledger_reaches(ledger_end);
                 self.pause = RETRY_FIRST;
                 let in_hand = self.in_hand.remove(&token)?;
                 self.bytes = self.bytes.saturating_sub(in_hand.size);
@@ -212,12 +226,17 @@ impl Appends {
     fn send(&mut self, token: u64) -> Result<(), KafkaError> {
         let Some(in_hand) = self.in_hand.get(&token) else { return Ok(()) };
         match enqueue(&self.writer, &self.kafka, in_hand) {
-            Ok(deliveries) => {
+            Ok((events, letter)) => {
                 self.under_way.push(Box::pin(async move {
-                    let mut result = Ok(());
-                    for delivery in deliveries {
-                        // Every one is waited for, so that none is still under way when the record is sent again.
-                        result = result.and(delivery.await.map(drop));
+                    let mut result = Ok(0);
+                    // Every one is waited for, so that none is still under way when the record is sent again.
+                    for event in events {
+                        let end = event.await.map(|(_, offset)| offset + 1);
+                        result = result.and_then(|last| end.map(|end| last.max(end)));
+                    }
+                    if let Some(letter) = letter {
+                        let written = letter.await;
+                        result = result.and_then(|end| written.map(|_| end));
                     }
                     (token, result)
                 }));
@@ -232,21 +251,24 @@ impl Appends {
     }
 }
 
-fn enqueue(writer: &LedgerWriter, kafka: &Settings, in_hand: &InHand) -> Result<Vec<Delivery>, KafkaError> {
+/// The events of a record, on their way into the ledger, and its dead letter.
+fn enqueue(
+    writer: &LedgerWriter,
+    kafka: &Settings,
+    in_hand: &InHand,
+) -> Result<(Vec<Delivery>, Option<Delivery>), KafkaError> {
     let decision = &in_hand.decision;
-    let mut deliveries = Vec::with_capacity(decision.requested.len() + decision.failed.len() + 1);
-    for event in decision.requested.iter().chain(&decision.failed) {
-        deliveries.push(writer.enqueue(kafka.ledger.partition, event)?);
-    }
-    if let Some((reason, detail)) = &decision.dead_letter {
-        deliveries.push(writer.enqueue_dead_letter(&DeadLetter {
+    let events = decision.requested.iter().chain(&decision.failed);
+    let events = events.map(|event| writer.enqueue(kafka.ledger.partition, event)).collect::<Result<_, _>>()?;
+    let letter = decision.dead_letter.as_ref().map(|(reason, detail)| {
+        writer.enqueue_dead_letter(&DeadLetter {
             topic: &kafka.alerts_topic,
             record: &in_hand.record,
             reason: *reason,
             detail,
             time: Timestamp::now(),
             position_only: in_hand.position_only,
-        })?);
-    }
-    Ok(deliveries)
+        })
+    });
+    Ok((events, letter.transpose()?))
 }

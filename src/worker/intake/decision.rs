@@ -1,9 +1,21 @@
 //! The pure step of intake: what one record means.
 
 use crate::alert::Format;
-use crate::event::{DeadLetterReason, EventBody, ScanEvent, SkippedReason};
+use crate::event::{DeadLetterReason, EventBody, FailedReason, ScanEvent, SkippedReason};
 use crate::kafka::{ConsumedRecord, RecordOutcomes};
 use crate::rules::RuleMatch;
+
+/// An observation of which the ledger says already what became of it: an owner of the partition before us wrote that, and did
+/// not live to commit the offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Identity of the observation.
+    pub request_id: String,
+    /// The alert that it was seen in.
+    pub alert_id: String,
+    /// `None`: a scan was requested.
+    pub failed: Option<FailedReason>,
+}
 
 /// What one record of the alerts topic means. Every observation in it (an alert with one of its devices, or an alert without
 /// any) is in exactly one of the lists.
@@ -15,6 +27,8 @@ pub struct RecordDecision {
     pub matches: Vec<RuleMatch>,
     /// Observations in the record; 1 for a dead letter.
     pub observed: u32,
+    /// Observations that are in the ledger already, whatever the rules say of them by now.
+    pub recorded: Vec<Recorded>,
     /// `requested` events.
     pub requested: Vec<ScanEvent>,
     /// `failed` events: a rule matched and its response could not be built.
@@ -35,40 +49,44 @@ impl RecordDecision {
     /// What is counted of it.
     #[must_use]
     pub fn outcomes(&self) -> RecordOutcomes {
+        let failed_now = self.failed.iter().filter_map(|event| match &event.body {
+            EventBody::Failed(failed) => Some(failed.reason),
+            _ => None,
+        });
+        let requested_before = self.recorded.iter().filter(|recorded| recorded.failed.is_none()).count();
         RecordOutcomes {
             observed: self.observed,
-            requested: u32::try_from(self.requested.len()).unwrap_or(u32::MAX),
-            failed: self
-                .failed
-                .iter()
-                .filter_map(|event| match &event.body {
-                    EventBody::Failed(failed) => Some(failed.reason),
-                    _ => None,
-                })
-                .collect(),
+            requested: u32::try_from(self.requested.len() + requested_before).unwrap_or(u32::MAX),
+            failed: failed_now.chain(self.recorded.iter().filter_map(|recorded| recorded.failed)).collect(),
             skipped: self.skipped.clone(),
             dead_letter: self.dead_letter.as_ref().map(|(reason, _)| *reason),
         }
     }
 
+    /// Observations that are in one of the lists.
+    #[must_use]
+    pub fn listed(&self) -> usize {
+        let appended = self.requested.len() + self.failed.len() + usize::from(self.dead_letter.is_some());
+        self.recorded.len() + self.skipped.len() + appended
+    }
+
     /// Whether every observation is in exactly one list.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        let listed =
-            self.requested.len() + self.failed.len() + self.skipped.len() + usize::from(self.dead_letter.is_some());
-        usize::try_from(self.observed) == Ok(listed)
+        usize::try_from(self.observed) == Ok(self.listed())
     }
 }
 
 /// Decides about records. Called in the order of offsets within a partition; a redelivered record must give events with the
 /// same ids.
 pub trait Decide: Send + Sync {
-    /// What the record means. It has a value: tombstones never get here.
-    fn decide(&self, record: &ConsumedRecord) -> RecordDecision;
+    /// What the record means, `recorded` being what the ledger says of it already: those observations are not decided again.
+    /// It has a value: tombstones never get here.
+    fn decide(&self, record: &ConsumedRecord, recorded: &[Recorded]) -> RecordDecision;
 }
 
-impl<F: Fn(&ConsumedRecord) -> RecordDecision + Send + Sync> Decide for F {
-    fn decide(&self, record: &ConsumedRecord) -> RecordDecision {
-        self(record)
+impl<F: Fn(&ConsumedRecord, &[Recorded]) -> RecordDecision + Send + Sync> Decide for F {
+    fn decide(&self, record: &ConsumedRecord, recorded: &[Recorded]) -> RecordDecision {
+        self(record, recorded)
     }
 }

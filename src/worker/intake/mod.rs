@@ -8,8 +8,9 @@
 mod appends;
 mod decision;
 mod observer;
+mod recall;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::appends::{Appends, Settled, Source};
-pub use self::decision::{Decide, RecordDecision};
+pub use self::decision::{Decide, RecordDecision, Recorded};
 pub use self::observer::IntakeObserver;
+use self::recall::{Recall, Recalled, Wanted};
 use crate::event::DeadLetterReason;
 use crate::kafka::{
     AlertsConsumer, AlertsInput, Assigned, Commit, ConsumedRecord, KafkaError, LedgerWriter, Progress, Settings,
@@ -80,6 +82,7 @@ impl Intake {
             observer: self.observer,
             consumer,
             appends,
+            recall: Recall::default(),
             partitions: BTreeMap::new(),
             commit: None,
             told: BTreeMap::new(),
@@ -93,6 +96,8 @@ impl Intake {
 struct Owned {
     epoch: u64,
     progress: Progress,
+    /// What an owner before us wrote about records that are still to come, by offset.
+    recorded: HashMap<i64, Vec<Recorded>>,
 }
 
 type CommitUnderWay = Pin<Box<dyn Future<Output = (Vec<(Commit, u64)>, Result<(), KafkaError>)> + Send>>;
@@ -103,6 +108,7 @@ struct Running {
     observer: Arc<dyn IntakeObserver>,
     consumer: AlertsConsumer,
     appends: Appends,
+    recall: Recall,
     partitions: BTreeMap<i32, Owned>,
     commit: Option<CommitUnderWay>,
     /// When trouble of each kind was last logged.
@@ -120,6 +126,7 @@ impl Running {
                 () = shutdown.cancelled() => return Ok(()),
                 settled = self.appends.next() => self.settle(settled),
                 (commits, result) = ended(&mut self.commit) => self.commit_ended(&commits, result),
+                (wanted, recalled) = self.recall.next(&self.kafka) => self.recalled(wanted, recalled),
                 _ = tick.tick() => self.tick(),
                 input = next_input(&mut self.consumer, has_room) => {
                     self.handle(input).await?;
@@ -173,6 +180,7 @@ impl Running {
         }
         for partition in partitions {
             self.partitions.remove(partition);
+            self.recall.forget(*partition);
             self.consumer.release(*partition);
             self.observer.revoked(*partition, lost);
         }
@@ -193,17 +201,50 @@ impl Running {
             );
         }
         tracing::info!(partition, offset = progress.prefix(), high_watermark, "A partition was assigned.");
-        self.partitions.insert(partition, Owned { epoch: assigned.epoch, progress });
+        let (epoch, start) = (assigned.epoch, progress.prefix());
+        match progress.inherits() {
+            Some(ledger_from) => self.recall.want(partition, Wanted { epoch, start, ledger_from }),
+            None => self.start(partition, start),
+        }
+        self.partitions.insert(partition, Owned { epoch, progress, recorded: HashMap::new() });
         self.observer.assigned(assigned);
+    }
+
+    fn recalled(&mut self, wanted: BTreeMap<i32, Wanted>, recalled: Result<Recalled, KafkaError>) {
+        let recalled = recalled.map_err(|error| self.trouble(&error)).ok();
+        let mut partitions = recalled.map(|recalled| {
+            self.appends.ledger_reaches(recalled.ledger_end);
+            recalled.partitions
+        });
+        for (partition, wanted) in wanted {
+            let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == wanted.epoch) else {
+                continue;
+            };
+            match &mut partitions {
+                Some(found) => {
+                    owned.recorded = found.remove(&partition).unwrap_or_default();
+                    self.start(partition, wanted.start);
+                }
+                None => self.recall.want(partition, wanted),
+            }
+        }
+    }
+
+    fn start(&self, partition: i32, offset: i64) {
+        if let Err(error) = self.consumer.start_from(partition, offset) {
+            // It is being taken away; the next assignment begins anew.
+            tracing::debug!(partition, offset, %error, "The partition is not started.");
+        }
     }
 
     fn take(&mut self, record: ConsumedRecord) {
         let Some(owned) = self.partitions.get_mut(&record.partition) else { return };
-        if !owned.progress.begin(record.offset) {
+        if !owned.progress.begin(record.offset, self.appends.ledger_end()) {
             return;
         }
+        let recorded = owned.recorded.remove(&record.offset).unwrap_or_default();
         let decision = if record.payload.is_some() {
-            self.decide.decide(&record)
+            self.decide.decide(&record, &recorded)
         } else {
             // Nobody deletes alerts; a key without a value is a producer's mistake that somebody should see.
             RecordDecision::dead_letter(DeadLetterReason::Invalid, "the record has no value (a tombstone)")
@@ -262,7 +303,7 @@ impl Running {
             .iter()
             .filter(|(partition, _)| wanted(**partition) && self.consumer.is_assigned(**partition))
             .filter_map(|(partition, owned)| {
-                let point = owned.progress.commit_point()?;
+                let point = owned.progress.commit_point(self.appends.ledger_end())?;
                 Some((Commit { partition: *partition, offset: point.offset, metadata: point.metadata }, owned.epoch))
             })
             .collect();
@@ -323,6 +364,7 @@ impl Running {
         for partition in std::mem::take(&mut self.partitions).into_keys() {
             self.observer.revoked(partition, true);
         }
+        self.recall = Recall::default();
         self.commit = None;
         self.appends.forget();
         tokio::time::sleep(REJOIN_AFTER).await;

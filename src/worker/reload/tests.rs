@@ -66,7 +66,7 @@ fn requested(rules: &CurrentRules, category: &str) -> Option<(String, String)> {
         payload: Some(payload.into_bytes()),
         headers: Vec::new(),
     };
-    let decision = rules.decide(&record);
+    let decision = rules.decide(&record, &[]);
     decision.requested.into_iter().find_map(|event| match event.body {
         EventBody::Requested(body) => Some((body.request_ids[0].clone(), body.ruleset)),
         _ => None,

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use alert_responder::event::{Claim, DeadLetterReason, EventBody, Failed, FailedReason, ScanEvent, SkippedReason};
-use alert_responder::kafka::{
-    Cluster, ConsumedRecord, KafkaError, Tally, committed, produce_lines, read_all, watermarks,
+use alert_responder::alert::DecodeOptions;
+use alert_responder::event::{
+    Claim, DeadLetterReason, EventBody, Failed, FailedReason, Mode, ScanEvent, SkippedReason,
 };
-use alert_responder::worker::intake::{Intake, IntakeEnd, IntakeObserver, RecordDecision};
+use alert_responder::kafka::{
+    Cluster, ConsumedRecord, KafkaError, LedgerWriter, Tally, committed, produce_lines, read_all, watermarks,
+};
+use alert_responder::rules::RuleSet;
+use alert_responder::worker::Decider;
+use alert_responder::worker::intake::{Intake, IntakeEnd, IntakeObserver, RecordDecision, Recorded};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,8 +25,13 @@ use crate::support::broker::Broker;
 pub(super) const TENANT: &str = "b1d4a1a4-0000-4000-8000-000000000001";
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `scan …` asks for a scan, `fail …` for a failed event, `skip …` for nothing, all else is a dead letter.
-pub(super) fn decide(record: &ConsumedRecord) -> RecordDecision {
+/// `scan …` asks for a scan, `fail …` for a failed event, `skip …` for nothing, all else is a dead letter; but what is recorded
+/// stands.
+pub(super) fn decide(record: &ConsumedRecord, recorded: &[Recorded]) -> RecordDecision {
+    if !recorded.is_empty() {
+        let observed = u32::try_from(recorded.len()).unwrap();
+        return RecordDecision { observed, recorded: recorded.to_vec(), ..RecordDecision::default() };
+    }
     let text = String::from_utf8_lossy(record.payload.as_deref().unwrap_or_default()).into_owned();
     let mut decision = RecordDecision { observed: 1, ..RecordDecision::default() };
     match text.split(' ').next().unwrap_or_default() {
@@ -261,6 +271,71 @@ async fn a_crash_before_the_commit_gives_the_same_requests_again() {
     assert_eq!(balance(&broker).await.requested, 25);
     let names: BTreeSet<String> = ledger_names(&broker).await.into_iter().collect();
     assert_eq!(names, (0..25).map(|offset| format!("0:{offset}")).collect());
+}
+
+/// A `requested` and, where `fails`, a `failed` of intake for the alert at an offset.
+fn written_about(topic: &str, offset: i64, fails: bool) -> ScanEvent {
+    let comment = if fails { "{{ alert.title }}" } else { "due to alert {{ alert.id }}" };
+    let rule = format!(
+        "title: Malware\nid: 0b0f3d3e-0d5e-4c0e-9f39-3d6f8f6c1a77\nlogsource: {{ category: alert }}\n\
+         detection: {{ malware: {{ category: Malware }}, condition: malware }}\nlevel: high\n\
+         response: {{ scan: Quick, comment: '{comment}', mode: live }}\n"
+    );
+    let decider = Decider {
+        rules: Arc::new(RuleSet::from_sources([("rule.yml", rule.as_str())]).unwrap()),
+        options: DecodeOptions::default(),
+        tenant: TENANT.to_owned(),
+        mode: Mode::Live,
+        topic: topic.to_owned(),
+    };
+    let payload =
+        format!(r#"{{"id":{offset},"title":"\u200b","category":"Malware","device":{{"id":"{}"}}}}"#, "a".repeat(40));
+    let record = ConsumedRecord {
+        partition: 0,
+        offset,
+        timestamp: None,
+        key: None,
+        payload: Some(payload.into_bytes()),
+        headers: Vec::new(),
+    };
+    let decision = decider.decide_at(&record, &[], Timestamp::now());
+    decision.requested.into_iter().chain(decision.failed).next().unwrap()
+}
+
+#[tokio::test]
+async fn what_a_dead_owner_wrote_stands_whatever_the_rules_say_now() {
+    let broker = Broker::start(1).await;
+    let settings = &broker.settings;
+    produce(&broker, ["skip 0".to_owned()]).await;
+    let first = start(&broker);
+    first.watcher.until_decided(1).await;
+    first.stop().await;
+
+    // The next owner writes about two records, one of them twice, and dies.
+    let writer = LedgerWriter::new(settings).unwrap();
+    let ours = |offset, fails| written_about(&settings.alerts_topic, offset, fails);
+    for event in [
+        ours(0, false),
+        ours(1, false),
+        ours(1, false),
+        marker("claims are not of intake"),
+        ours(2, true),
+        written_about("another topic", 3, false),
+    ] {
+        writer.append(settings.ledger.partition, &event).await.unwrap();
+    }
+    let written = read_all(settings, Cluster::Ledger, &settings.ledger_topic).await.unwrap().len();
+    produce(&broker, (1..5).map(|number| format!("skip {number}"))).await;
+    let second = start(&broker);
+    second.watcher.until_decided(4).await;
+    assert_eq!(second.stop().await, IntakeEnd { unfinished: 0 });
+
+    let sum = balance(&broker).await;
+    assert_eq!((sum.records, sum.observed, sum.requested), (5, 5, 1));
+    assert_eq!(sum.failed, [(FailedReason::EvaluationError, 1)].into());
+    assert_eq!(sum.skipped, [(SkippedReason::NoRule, 3)].into());
+    let now = read_all(settings, Cluster::Ledger, &settings.ledger_topic).await.unwrap().len();
+    assert_eq!(now, written, "what is in the ledger is not written again");
 }
 
 #[tokio::test]

@@ -173,12 +173,17 @@ impl Scene {
 
     /// Runs a command of the program with the configuration of the latest worker: exit code, standard output, standard error.
     pub(crate) fn command(&self, arguments: &[&str]) -> (i32, String, String) {
-        let config = self.directory.path().join(format!("worker-{}.yaml", self.workers));
+        let config = self.worker_config();
         let mut command = Command::new(env!("CARGO_BIN_EXE_alert-responder"));
         command.args(arguments).env_clear().env("ALERT_RESPONDER_CONFIG", config).env("USER", "jane");
         let output = command.output().expect("the binary starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().expect("no signal"), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// The configuration file of the latest worker.
+    pub(crate) fn worker_config(&self) -> std::path::PathBuf {
+        self.directory.path().join(format!("worker-{}.yaml", self.workers))
     }
 
     /// Changes the configuration of workers that are started from now on.
@@ -214,7 +219,7 @@ impl Scene {
         wrong.extend(each_device_is_scanned_once(load, ledger, &calls, LEAVE_WITHIN));
         let by_name = load.devices.iter().filter(|name| name.starts_with("sim-429")).count();
         wrong.extend(quota_is_kept(&calls, &self.quotas, by_name));
-        wrong.extend(audit_balances(&self.directory.path().join(format!("worker-{}.yaml", self.workers))));
+        wrong.extend(audit_balances(&self.worker_config()));
         let windows = self.quotas.iter().map(|(limit, window)| (most_in_any_window(&calls, *window), limit, window));
         println!(
             "{} alerts; {} calls, {} scans of {} intended; {} owners, {} attempts without a result when the next one came, \
