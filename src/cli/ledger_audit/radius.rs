@@ -218,12 +218,16 @@ impl Radius {
 
     /// A withdrawn intent reached nobody.
     pub(super) fn give_back(&mut self, windows: &[usize], time: Timestamp, offset: i64, tolerance: Duration) {
+        let mut drawn_since: Vec<usize> = Vec::new();
         if let Ok(at) = self.past.binary_search_by_key(&offset, |past| past.offset)
             && let Some(past) = self.past.get_mut(at)
         {
             past.withdrawn = true;
+            // A window that was drawn since the intent has it from the past.
+            let rules = past.rule_ids.iter().map(|rule| &**rule).chain([TOTAL]);
+            drawn_since.extend(rules.filter_map(|rule| self.of_rule.get(rule)).flatten());
         }
-        for at in windows {
+        for at in windows.iter().chain(&drawn_since) {
             if let Some(window) = self.windows.get_mut(*at) {
                 window.give_back(time, offset);
                 window.give_back(older(time, tolerance), offset);
