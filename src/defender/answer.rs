@@ -52,6 +52,9 @@ pub enum ScanAnswer {
     },
 }
 
+/// Wait after a 429 that is not the API's own and asks for none.
+const LIMITED_FOR: Duration = Duration::from_secs(60);
+
 /// The kinds of a definite no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -162,9 +165,11 @@ impl ScanAnswer {
             400..=407 | 409..=499 => match ApiError::parse(answer.status, &answer.body) {
                 Some(error) if error.is_already_running() => Self::AlreadyRunning { error },
                 Some(error) => Self::Refused { kind: Refusal::of(&error), error, retry_after: answer.retry_after },
-                None => {
-                    doubt(format!("{} without the API's error shape: {}", answer.status, excerpt(&answer.body, 200)))
-                }
+                None => Self::InDoubt {
+                    detail: format!("{} without the API's error shape: {}", answer.status, excerpt(&answer.body, 200)),
+                    // Whoever said it: too many calls came.
+                    retry_after: answer.retry_after.or((answer.status == 429).then_some(LIMITED_FOR)),
+                },
             },
             status => doubt(match ApiError::parse(status, &answer.body) {
                 Some(error) => error.to_string(),

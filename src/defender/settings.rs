@@ -33,7 +33,7 @@ pub struct Settings {
     pub authority_url: Option<String>,
     /// Scope of the token instead of the cloud's. It does not follow `api_url`.
     pub scope: Option<String>,
-    /// Longest time of one call, from its begin to the last byte of its answer. Default 30s. The in-doubt handling waits for it.
+    /// Longest time of one call, from its start to the last byte of its answer. Default 30s. The in-doubt handling waits for it.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub call_timeout: Duration,

@@ -123,6 +123,11 @@ pub enum Carried {
         /// Until when.
         device_unfit_until: Timestamp,
     },
+    /// Nothing was written for long: the time of the log goes on, and what it forgets in time is forgotten.
+    Quiet {
+        /// The owner that wrote it.
+        claim: String,
+    },
 }
 
 impl Carried {
@@ -134,7 +139,8 @@ impl Carried {
             | Self::Cooldown { claim, .. }
             | Self::Tripped { claim, .. }
             | Self::Silence { claim, .. }
-            | Self::DeviceUnfit { claim, .. } => claim,
+            | Self::DeviceUnfit { claim, .. }
+            | Self::Quiet { claim } => claim,
         }
     }
 
@@ -143,7 +149,7 @@ impl Carried {
     pub const fn device(&self) -> Option<&DeviceRef> {
         match self {
             Self::Cooldown { device, .. } | Self::DeviceUnfit { device, .. } => Some(device),
-            Self::Halted { .. } | Self::Tripped { .. } | Self::Silence { .. } => None,
+            Self::Halted { .. } | Self::Tripped { .. } | Self::Silence { .. } | Self::Quiet { .. } => None,
         }
     }
 
@@ -155,6 +161,7 @@ impl Carried {
             Self::Tripped { rule_id, .. } => format!("tripped:{}", rule_id.as_deref().unwrap_or_default()),
             Self::Silence { silence, .. } => format!("silence:{}", silence.id),
             Self::DeviceUnfit { device, .. } => format!("device_unfit:{}", device.id),
+            Self::Quiet { .. } => "quiet".to_owned(),
         }
     }
 }

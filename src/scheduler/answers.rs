@@ -17,6 +17,12 @@ use crate::event::{Accepted, Action, AttemptFailed, AttemptResult, FailedReason,
 /// Longest pause after a 429 without `Retry-After`, as a multiple of the first: it doubles five times.
 const LONGEST_PAUSE_DOUBLINGS: u32 = 5;
 
+/// Shortest pause after a 429 whatever it asked for; doubles while it goes on.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest pause that is taken from the API's own word.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// How long the lack of a permission to read is believed: an administrator may grant it at any time.
 const READ_PERMISSION_MEMORY: Duration = Duration::from_secs(600);
 
@@ -37,6 +43,7 @@ impl Scheduler {
                             self.read_list(created_since, started_at, &actions, now, &mut commands);
                         }
                     }
+                    ReadReply::RateLimited(wait) => self.pause_reads(wait, now),
                     ReadReply::NotPermitted => {
                         self.local.may_not_read = true;
                         self.local.read_again_at = Some(after(now, READ_PERMISSION_MEMORY));
@@ -108,6 +115,8 @@ impl Scheduler {
                 if self.local.breaker.is_news(scan_id) {
                     self.trouble(&call, retry_after, now);
                 }
+                // Whatever it was said about: the API, or what stands before it, wants no calls for a while.
+                self.pause_locally(retry_after.map(|wait| after(now, wait.min(LONGEST_WAIT))));
                 if let Phase::Intended { resolve_after, .. } = scan.phase {
                     self.local.timers.insert((resolve_after, Timer::Scan(scan_id.to_owned())));
                 }
@@ -366,7 +375,11 @@ impl Scheduler {
                 let first = self.settings.quota.pause_without_retry_after;
                 let longest = first.saturating_mul(1 << LONGEST_PAUSE_DOUBLINGS);
                 let in_a_row = self.state.rate_limited_in_a_row.saturating_add(1);
-                let pause = refusal.retry_after.unwrap_or_else(|| ceiling(first, longest, in_a_row));
+                // A wait of 0, or one that is too short again and again, must not burn the quota.
+                let pause = match refusal.retry_after {
+                    Some(wait) => wait.max(ceiling(SHORTEST_PAUSE, longest, in_a_row)),
+                    None => ceiling(first, longest, in_a_row),
+                };
                 paused(after(now, pause), failed)
             }
             // A fresh token may do; if not, an administrator must. Neither is this scan's fault.

@@ -200,8 +200,10 @@ impl Scheduler {
     pub(super) fn trouble(&mut self, call: &Probe, wait: Option<Duration>, now: Timestamp) {
         self.local.breaker.trouble(call, now, wait, &self.settings.breaker, &mut self.random);
         if !self.local.breaker.is_closed() {
-            let in_doubt = self.local.calls.iter().filter(|(_, state)| **state == CallState::InDoubt);
-            self.local.of_outage.extend(in_doubt.map(|(call, _)| call.clone()));
+            // A call that is still under way may be lost too, and may come to nothing only when the API works again.
+            let of_outage = |state: &CallState| matches!(state, CallState::InDoubt | CallState::InFlight);
+            let calls = self.local.calls.iter().filter(|(_, state)| of_outage(state));
+            self.local.of_outage.extend(calls.map(|(call, _)| call.clone()));
         }
     }
 

@@ -92,6 +92,8 @@ pub enum ReadReply<T> {
     Complete(T),
     /// The application lacks the permission to read.
     NotPermitted,
+    /// Too many calls, whoever made them; the wait that the answer asked for.
+    RateLimited(Option<Duration>),
     /// No complete answer this time.
     Failed,
 }
@@ -102,6 +104,7 @@ impl<T> ReadReply<T> {
         match self {
             Self::Complete(value) => ReadReply::Complete(change(value)),
             Self::NotPermitted => ReadReply::NotPermitted,
+            Self::RateLimited(wait) => ReadReply::RateLimited(wait),
             Self::Failed => ReadReply::Failed,
         }
     }

@@ -48,9 +48,12 @@ impl Scheduler {
     /// Ends what duplicate, age or cooldown hold back; whether anything was.
     fn suppress(&mut self, device_id: &str, queued: &[String], now: Timestamp, commands: &mut Vec<Command>) -> bool {
         let mut held: Vec<(SuppressedReason, Option<String>, Mode, Vec<String>)> = Vec::new();
+        // While a scan is open, requests join it; the rest begins to matter when it has ended, or takes no more of them.
+        let scan = self.state.devices.get(device_id).and_then(|device| self.state.scans.get(device.scan.as_ref()?));
+        let joins = scan.is_some_and(|scan| self.has_room(scan));
         for id in queued {
             let Some(request) = self.state.requests.get(id) else { continue };
-            let Some((reason, detail)) = self.held_back_by(device_id, id, request, now) else { continue };
+            let Some((reason, detail)) = self.held_back_by(device_id, id, request, joins, now) else { continue };
             let mode = self.mode_of(request);
             match held.iter_mut().find(|(one, why, other, _)| *one == reason && *why == detail && *other == mode) {
                 Some((.., ids)) => ids.push(id.clone()),
@@ -64,12 +67,13 @@ impl Scheduler {
         any
     }
 
-    /// Which guard holds a request back, and what it saw.
+    /// Which guard holds a request back, and what it saw. `joins`: it may join a scan of the device.
     fn held_back_by(
         &self,
         device_id: &str,
         id: &str,
         request: &Request,
+        joins: bool,
         now: Timestamp,
     ) -> Option<(SuppressedReason, Option<String>)> {
         let asked = &request.asked;
@@ -94,14 +98,12 @@ impl Scheduler {
             return Some((SuppressedReason::Covered, Some(covered::told(scan))));
         }
         let device = self.state.devices.get(device_id)?;
-        // While a scan is open, requests join it; the rest begins to matter when it has ended.
-        let open = device.scan.is_some();
         let rests = |rest: &Option<Cooldown>| {
             rest.as_ref().is_some_and(|rest| rest.until > now && request.wants.scan_type <= rest.scan_type)
         };
         let live = self.acts_live(id);
         let resting = rests(&device.cooldown) || (!live && rests(&device.shadow_cooldown));
-        (resting && !open).then_some((SuppressedReason::Cooldown, None))
+        (resting && !joins).then_some((SuppressedReason::Cooldown, None))
     }
 
     /// Whether the device of a scan rests for one of its requests: an answer to an earlier attempt came after the scan was
@@ -124,16 +126,18 @@ impl Scheduler {
         now: Timestamp,
         commands: &mut Vec<Command>,
     ) {
-        let body = Suppressed {
-            claim: self.claim.clone(),
-            device: self.device_ref(device_id, &ids),
-            alerts: self.state.alerts_of(&ids),
-            request_ids: ids,
-            reason,
-            mode,
-            detail,
-        };
-        self.append(now, device_id, body.into(), commands);
+        for ids in self.portions(&ids) {
+            let body = Suppressed {
+                claim: self.claim.clone(),
+                device: self.device_ref(device_id, &ids),
+                alerts: self.state.alerts_of(&ids),
+                request_ids: ids,
+                reason,
+                mode,
+                detail: detail.clone(),
+            };
+            self.append(now, device_id, body.into(), commands);
+        }
     }
 
     /// Looks at the device again when the first of these requests grows too old.
@@ -169,18 +173,21 @@ impl Scheduler {
         }
         let Some(plan) = self.plan(ids, None) else { return };
         let rest = self.rest_of_requests(device_id, ids, now);
-        let body = Shadowed {
-            claim: self.claim.clone(),
-            request_ids: ids.to_vec(),
-            device,
-            alerts: plan.alerts,
-            rule_ids: plan.rule_ids,
-            scan_type: plan.scan_type,
-            priority: plan.priority,
-            comment: plan.comment,
-            cooldown_until: after(now, std::time::Duration::from_secs(rest.seconds)),
-        };
-        self.append(now, device_id, body.into(), commands);
+        // One scan would have been for all of them, and each of its records says so.
+        for request_ids in self.portions(ids) {
+            let body = Shadowed {
+                claim: self.claim.clone(),
+                alerts: self.state.alerts_of(&request_ids),
+                request_ids,
+                device: device.clone(),
+                rule_ids: plan.rule_ids.clone(),
+                scan_type: plan.scan_type,
+                priority: plan.priority,
+                comment: plan.comment.clone(),
+                cooldown_until: after(now, std::time::Duration::from_secs(rest.seconds)),
+            };
+            self.append(now, device_id, body.into(), commands);
+        }
     }
 
     /// Requests that the device's open scan covers join it; a wider one waits for its end.
@@ -192,23 +199,23 @@ impl Scheduler {
             .filter(|id| self.state.requests.get(*id).is_some_and(|r| r.wants.scan_type <= scan.scan_type))
             .cloned()
             .collect();
-        if covered.is_empty() {
-            return;
-        }
-        let body = Joined {
+        let joining = self.that_fit(scan, covered);
+        let joined = self.portions(&joining).into_iter().map(|ids| Joined {
             claim: self.claim.clone(),
             scan_id: scan_id.to_owned(),
             attempt: None,
             device: scan.device.clone(),
-            alerts: self.state.alerts_of(&covered),
-            request_ids: covered,
+            alerts: self.state.alerts_of(&ids),
+            request_ids: ids,
             scan_type: scan.scan_type,
             action: action.clone(),
             arrived_by: None,
             follow_until: *follow_until,
             cooldown_until: after(now, scan.cooldown),
-        };
-        self.append(now, device_id, body.into(), commands);
+        });
+        for body in joined.collect::<Vec<_>>() {
+            self.append(now, device_id, body.into(), commands);
+        }
     }
 
     /// Ranks the device among those ready, or looks again when it will be.
@@ -289,6 +296,7 @@ impl Scheduler {
             Some(retry) => (retry.scan_id, retry.attempt.saturating_add(1)),
             None => (self.new_scan_id(), 1),
         };
+        let live = self.first_portion(live);
         let Some(plan) = self.plan(&live, Some(&scan_id)) else { return false };
         let rest = self.rest_of_requests(device_id, &live, now);
         self.local.breaker.begin(Probe::Scan(scan_id.clone(), attempt));

@@ -7,7 +7,7 @@ use super::command::Command;
 use super::local::LookUp;
 use super::protection::Protection;
 use super::state::after;
-use crate::event::{DeviceRef, EventBody, Failed, FailedReason, Mode, SuppressedReason};
+use crate::event::{DeviceRef, FailedReason, Mode, SuppressedReason};
 
 impl Scheduler {
     /// Whether a protection holds the device back, for now or for good.
@@ -25,7 +25,9 @@ impl Scheduler {
             Protection::Protected(detail) => (SuppressedReason::Protected, detail),
             Protection::Unknown(what) => match self.local.look_ups.get(device_id) {
                 Some(LookUp::NotFound(_)) => {
-                    self.end_not_found(device_id, device, ids, now, commands);
+                    let until = after(now, self.settings.unfit_memory.device_not_found);
+                    let (reason, detail) = (FailedReason::DeviceNotFound, "Defender knows no such machine");
+                    self.end_failed(device, ids, reason, detail, Some(until), now, commands);
                     return true;
                 }
                 // A device in no group has none that could match; one without a name could have any.
@@ -61,29 +63,6 @@ impl Scheduler {
             .map(|request| self.protector.check(&request.asked.device))
             .find(|protection| matches!(protection, Protection::Protected(_)))
             .unwrap_or_else(|| self.protector.check(device))
-    }
-
-    fn end_not_found(
-        &mut self,
-        device_id: &str,
-        device: &DeviceRef,
-        ids: &[String],
-        now: Timestamp,
-        commands: &mut Vec<Command>,
-    ) {
-        let body = Failed {
-            device_unfit_until: Some(after(now, self.settings.unfit_memory.device_not_found)),
-            scan_type: None,
-            cooldown_until: None,
-            claim: self.claim.clone(),
-            scan_id: None,
-            request_ids: ids.to_vec(),
-            device: device.clone(),
-            alerts: self.state.alerts_of(ids),
-            reason: FailedReason::DeviceNotFound,
-            detail: Some("Defender knows no such machine".to_owned()),
-        };
-        self.append(now, device_id, EventBody::Failed(body), commands);
     }
 
     /// All that is known of a device, from its requests and from a look-up.

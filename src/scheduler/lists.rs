@@ -18,6 +18,9 @@ use crate::event::{
 /// Reach of a list before the moment that matters, for clocks that differ.
 const LIST_MARGIN: Duration = Duration::from_secs(600);
 
+/// Stands for the device of an action that names none; no machine id is empty.
+const NO_DEVICE: &str = "";
+
 impl Scheduler {
     /// Looks at every scan that something happened to or whose time has come.
     pub(super) fn settle_scans(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
@@ -154,7 +157,7 @@ impl Scheduler {
 
     /// Asks for a list of machine actions when something open or in doubt needs one.
     pub(super) fn list(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
-        if self.local.list_in_flight || self.local.may_not_read {
+        if self.local.list_in_flight || self.local.may_not_read || self.are_reads_paused(now) {
             return;
         }
         let wanted = self.local.list_wanted && self.local.list_failures == 0;
@@ -165,7 +168,7 @@ impl Scheduler {
         let pause = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(5));
         self.local.next_list_check = Some(after(now, pause));
         let Some(created_since) = self.list_due(now) else { return };
-        if !self.local.lists.take(now, self.settings.reads.per_minute) {
+        if !self.local.lists.take(now, &self.settings.reads) {
             return;
         }
         self.local.list_wanted = false;
@@ -231,9 +234,9 @@ impl Scheduler {
         let mut by_device: std::collections::HashMap<&str, Vec<&SeenAction>> = std::collections::HashMap::new();
         for action in actions {
             by_id.insert(action.id.as_str(), action);
-            if let Some(device) = &action.device_id {
-                by_device.entry(device).or_default().push(action);
-            }
+            // The API leaves fields of a young action empty; by its marker it is known all the same.
+            let device = action.device_id.as_deref().unwrap_or(NO_DEVICE);
+            by_device.entry(device).or_default().push(action);
         }
         let mut scan_ids: Vec<String> = self.state.scans.keys().cloned().collect();
         scan_ids.sort_unstable();
@@ -242,7 +245,8 @@ impl Scheduler {
             if self.local.is_busy(&scan.device.id) {
                 continue;
             }
-            let of_device = by_device.get(scan.device.id.as_str()).map_or(&[][..], Vec::as_slice);
+            let seen_of = |device: &str| by_device.get(device).map_or(&[][..], Vec::as_slice);
+            let (of_device, of_none) = (seen_of(&scan.device.id), seen_of(NO_DEVICE));
             match &scan.phase {
                 Phase::Refused { .. } => {}
                 Phase::Open { action, .. } => {
@@ -262,13 +266,35 @@ impl Scheduler {
                     }
                     let running = call == Some(CallState::AlreadyRunning);
                     let conclusive = created_since <= *time && (running || *resolve_after <= started_at);
+                    let marked = self.marked_in(&scan_id, &scan, of_device, of_none);
+                    if let Some(action) = marked {
+                        let arrived_by = self.slot_arrival(&scan_id, scan.attempt).unwrap_or(now);
+                        self.accept(&scan_id, &scan, action, ResolvedBy::List, arrived_by, now, commands);
+                        continue;
+                    }
                     self.resolve(&scan_id, &scan, of_device, running, conclusive, started_at, now, commands);
                 }
             }
         }
     }
 
-    /// Resolves an attempt without a result from what a list shows of its device.
+    /// The action of an attempt without a result: of its device, or of no device that the list tells.
+    fn marked_in<'a>(
+        &self,
+        scan_id: &str,
+        scan: &Scan,
+        of_device: &[&'a SeenAction],
+        of_none: &[&'a SeenAction],
+    ) -> Option<&'a SeenAction> {
+        if !self.settings.comment_marker {
+            return of_device.iter().find(|action| action.comment.as_ref() == Some(&scan.comment)).copied();
+        }
+        let marker = marker_of(scan_id);
+        let is_marked = |action: &SeenAction| action.comment.as_ref().is_some_and(|comment| comment.contains(&marker));
+        of_device.iter().chain(of_none).copied().find(|action| is_marked(action))
+    }
+
+    /// Resolves an attempt without a result from what a list shows of its device, its own action not being there.
     #[expect(clippy::too_many_arguments, reason = "one finding, told in full")]
     fn resolve(
         &mut self,
@@ -282,17 +308,6 @@ impl Scheduler {
         commands: &mut Vec<Command>,
     ) {
         let arrived_by = self.slot_arrival(scan_id, scan.attempt).unwrap_or(now);
-        let marker = marker_of(scan_id);
-        let ours = of_device.iter().find(|action| {
-            action.comment.as_deref().is_some_and(|comment| match self.settings.comment_marker {
-                true => comment.contains(&marker),
-                false => comment == scan.comment,
-            })
-        });
-        if let Some(action) = ours {
-            self.accept(scan_id, scan, action, ResolvedBy::List, arrived_by, now, commands);
-            return;
-        }
         let open = of_device.iter().filter(|action| ended(&action.status).is_none());
         let widest = open.max_by_key(|action| action.scope.unwrap_or(ScanType::Quick));
         match widest {

@@ -94,6 +94,8 @@ pub(super) struct Local {
     pub(super) look_up_budget: ReadBudget,
     /// No call before: a 429 whose record is not read back yet.
     pub(super) paused_until: Option<Timestamp>,
+    /// No call that reads before.
+    pub(super) reads_paused_until: Option<Timestamp>,
     /// Caps whose trip is on its way.
     pub(super) tripping: BTreeSet<Option<String>>,
     /// Whether the API as a whole works.

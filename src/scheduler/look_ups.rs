@@ -1,5 +1,7 @@
 //! What Defender knows of a device that its alerts do not tell.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::Scheduler;
@@ -8,6 +10,10 @@ use super::command::{Call, Command, ReadReply};
 use super::local::LookUp;
 use super::retry::full_jitter;
 use super::state::after;
+
+/// Bounds of a pause that the API asks for.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Tries of a look-up, after which the device cannot be told.
 const LOOK_UP_TRIES: u32 = 4;
@@ -35,18 +41,33 @@ impl Scheduler {
             .collect();
         // Whoever has waited longest goes first, should the budget not do for all.
         due.sort_unstable();
+        if self.are_reads_paused(now) {
+            return;
+        }
         for (_, device_id, failures) in due {
             // While the API as a whole does not work, a look-up may be the one call that finds out.
             if !self.local.breaker.may_begin(now) {
                 return;
             }
-            if !self.local.look_up_budget.take(now, self.settings.reads.per_minute) {
+            if !self.local.look_up_budget.take(now, &self.settings.reads) {
                 return;
             }
             self.local.breaker.begin(Probe::LookUp(device_id.clone()));
             self.local.look_ups.insert(device_id.clone(), LookUp::InFlight(failures));
             commands.push(Command::Call(Call::LookUp { device_id }));
         }
+    }
+
+    /// Whether no call that reads may begin.
+    pub(super) fn are_reads_paused(&self, now: Timestamp) -> bool {
+        self.local.reads_paused_until.is_some_and(|until| until > now)
+    }
+
+    /// A call that reads was answered with a 429: all of them wait, and none of them counts that as a failure.
+    pub(super) fn pause_reads(&mut self, wait: Option<Duration>, now: Timestamp) {
+        let wait = wait.unwrap_or(self.settings.quota.pause_without_retry_after);
+        let until = after(now, wait.clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
+        self.local.reads_paused_until = self.local.reads_paused_until.max(Some(until));
     }
 
     /// Takes the answer to a look-up.
@@ -64,17 +85,25 @@ impl Scheduler {
         match &answer {
             ReadReply::Failed if self.local.breaker.is_news(&device_id) => self.trouble(&call, None, now),
             ReadReply::Failed => {}
-            ReadReply::Complete(_) | ReadReply::NotPermitted => {
+            ReadReply::Complete(_) | ReadReply::NotPermitted | ReadReply::RateLimited(_) => {
                 self.local.breaker.health(&call, now, &self.settings.breaker);
             }
         }
         // What fails because nothing works tells nothing of the device.
-        let spared = answer == ReadReply::Failed && !self.local.breaker.is_closed();
+        let spared = match answer {
+            ReadReply::Failed => !self.local.breaker.is_closed(),
+            ReadReply::RateLimited(wait) => {
+                self.pause_reads(wait, now);
+                true
+            }
+            ReadReply::Complete(_) | ReadReply::NotPermitted => false,
+        };
         let failures = if spared { before } else { before.saturating_add(1) };
         let known = match answer {
             ReadReply::Complete(Some(facts)) => LookUp::Known(now, facts),
             ReadReply::Complete(None) => LookUp::NotFound(now),
             ReadReply::NotPermitted => LookUp::Unknown(now),
+            ReadReply::RateLimited(_) => LookUp::Wanted(now, failures),
             ReadReply::Failed if failures >= LOOK_UP_TRIES => LookUp::Unknown(now),
             ReadReply::Failed => {
                 let wait =

@@ -20,6 +20,7 @@ mod local;
 mod look_ups;
 mod memory;
 mod orders;
+mod portions;
 mod protection;
 mod quota;
 mod retry;
@@ -248,6 +249,7 @@ impl Scheduler {
             return;
         }
         self.local.next_carry = Some(state::after(now, CARRY_INTERVAL));
+        let before = commands.len();
         self.state.drop_idle_devices();
         let old = state::before(now, self.carry_after);
         // Who stood still has to read first what was ordered meanwhile: orders that ended something are not known for ever.
@@ -279,6 +281,12 @@ impl Scheduler {
                 cooldown_until: cooldown.until,
                 scan_type: cooldown.scan_type,
             };
+            commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
+        }
+        // Else a quiet log would expire under what it still remembers, and a successor would take it for lost.
+        let is_quiet = commands.len() == before && self.state.clock.is_some_and(|clock| clock < old);
+        if is_quiet && !self.state.remembered.is_empty() {
+            let fact = Carried::Quiet { claim: self.claim.clone() };
             commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
         }
     }

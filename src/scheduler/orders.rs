@@ -81,7 +81,7 @@ impl Orders {
             Carried::Silence { silence, .. } => {
                 (self.silences.get(&silence.id).map(|(_, order)| order), Ended::Silence(silence.id.clone()))
             }
-            Carried::Cooldown { .. } | Carried::DeviceUnfit { .. } => return None,
+            Carried::Cooldown { .. } | Carried::DeviceUnfit { .. } | Carried::Quiet { .. } => return None,
         };
         holds.map(|order| order.ordered).max(self.ended.get(&ended).map(|end| end.offset))
     }
@@ -165,7 +165,7 @@ impl State {
             Carried::Halted { order_offset, .. }
             | Carried::Tripped { order_offset, .. }
             | Carried::Silence { order_offset, .. } => order_offset.unwrap_or(offset),
-            Carried::Cooldown { .. } | Carried::DeviceUnfit { .. } => offset,
+            Carried::Cooldown { .. } | Carried::DeviceUnfit { .. } | Carried::Quiet { .. } => offset,
         };
         if let Some(first) = self.orders.latest(carried).filter(|latest| *latest > ordered) {
             // Whoever reads this record must have read that order.
@@ -194,6 +194,8 @@ impl State {
                 let unfit = Unfit { reason: *reason, until: *device_unfit_until, offset, time };
                 return self.remember_unfit(&device.id, unfit);
             }
+            // Its time is all that it says.
+            Carried::Quiet { .. } => {}
         }
         true
     }

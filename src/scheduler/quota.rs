@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::settings::QuotaSettings;
+use super::settings::{QuotaSettings, ReadSettings};
 use super::state::{Slot, after};
 
 /// Largest `clock_margin`. Constant, because the fold must not depend on configuration.
@@ -65,7 +65,7 @@ pub(super) fn reserve(settings: &QuotaSettings) -> u32 {
     settings.per_hour.saturating_mul(settings.reserve_percent) / 100
 }
 
-/// Budget of the calls that read, in any minute.
+/// Budget of the calls that read, in any minute and any hour.
 #[derive(Debug, Clone, Default)]
 pub struct ReadBudget {
     taken: VecDeque<Timestamp>,
@@ -73,11 +73,13 @@ pub struct ReadBudget {
 
 impl ReadBudget {
     /// Takes one call if the budget allows it.
-    pub fn take(&mut self, now: Timestamp, per_minute: u32) -> bool {
-        while self.taken.front().is_some_and(|taken| after(*taken, Duration::from_secs(60)) <= now) {
+    pub fn take(&mut self, now: Timestamp, settings: &ReadSettings) -> bool {
+        while self.taken.front().is_some_and(|taken| after(*taken, Duration::from_secs(3600)) <= now) {
             self.taken.pop_front();
         }
-        let allowed = self.taken.len() < usize::try_from(per_minute).unwrap_or(usize::MAX);
+        let whole = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        let lately = self.taken.iter().rev().take_while(|taken| after(**taken, Duration::from_secs(60)) > now);
+        let allowed = self.taken.len() < whole(settings.per_hour) && lately.count() < whole(settings.per_minute);
         if allowed {
             self.taken.push_back(now);
         }

@@ -111,6 +111,9 @@ pub struct ReadSettings {
     /// Calls in any minute, lists and look-ups each. Default 50, half of what the API allows: the count starts anew
     /// with the process.
     pub per_minute: u32,
+    /// Calls in any hour, lists and look-ups each. Default 750, half of what the API allows. Look-ups beyond it wait, and so
+    /// do the scans that need them.
+    pub per_hour: u32,
     /// How long what a look-up told of a device is believed. Default `15m`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
@@ -246,7 +249,7 @@ impl Default for QuotaSettings {
 
 impl Default for ReadSettings {
     fn default() -> Self {
-        Self { per_minute: 50, device_memory: Duration::from_secs(900) }
+        Self { per_minute: 50, per_hour: 750, device_memory: Duration::from_secs(900) }
     }
 }
 
@@ -322,11 +325,25 @@ impl Settings {
         check(breaker.longest_wait <= Duration::from_secs(3600), "breaker.longest_wait is longer than 1h");
         check(self.max_calls_in_flight >= 1, "max_calls_in_flight is 0; set at least 1");
         check(self.retry.max_attempts >= 1, "retry.max_attempts is 0; set at least 1");
+        check(!self.retry.busy.is_zero(), "retry.busy is 0: a device whose scan runs would be asked again and again");
+        check(
+            !quota.pause_without_retry_after.is_zero(),
+            "quota.pause_without_retry_after is 0: calls would be wasted while the API refuses them",
+        );
+        check(!self.settle.is_zero(), "settle is 0: a list may not show yet what was accepted; set at least 1s");
+        check(!self.list_gap.is_zero(), "list_gap is 0: two lists would prove no more than one; set at least 1s");
+        check(!self.quick_deadline.is_zero(), "quick_deadline is 0: every scan would be given up at once");
+        check(!self.full_deadline.is_zero(), "full_deadline is 0: every scan would be given up at once");
         check(!self.retry.first.is_zero(), "retry.first is 0; a failing API would be hammered");
         check(self.retry.first <= self.retry.longest, "retry.first is longer than retry.longest");
         check(!self.follow_interval.is_zero(), "follow_interval is 0; set at least 1s");
         check(!self.leave_within.is_zero(), "leave_within is 0: no call could ever leave in time");
         check(self.reads.per_minute >= 1, "reads.per_minute is 0: a lost answer could never be resolved");
+        check(self.reads.per_hour >= 1, "reads.per_hour is 0: a lost answer could never be resolved");
+        check(
+            !self.reads.device_memory.is_zero(),
+            "reads.device_memory is 0: what Defender tells of a device would be forgotten before it is used; set at least 1s",
+        );
         check((80..=2000).contains(&self.comment_max_chars), "comment_max_chars is outside 80 to 2000");
         check(
             self.blast_radius.per <= Duration::from_secs(24 * 3600) && !self.blast_radius.per.is_zero(),
@@ -352,5 +369,32 @@ impl Settings {
     #[must_use]
     pub fn longest_memory(&self) -> Duration {
         self.quick_deadline.max(self.full_deadline).max(self.blast_radius.per).max(super::state::MEMORY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_nothing_that_would_break_a_promise_are_refused_by_name() {
+        assert_eq!(Settings::default().validate(), Vec::<String>::new());
+        let changes: [(&str, fn(&mut Settings)); 9] = [
+            ("scheduler.reads.device_memory is 0", |s| s.reads.device_memory = Duration::ZERO),
+            ("scheduler.reads.per_hour is 0", |s| s.reads.per_hour = 0),
+            ("scheduler.retry.busy is 0", |s| s.retry.busy = Duration::ZERO),
+            ("scheduler.quota.pause_without_retry_after is 0", |s| s.quota.pause_without_retry_after = Duration::ZERO),
+            ("scheduler.settle is 0", |s| s.settle = Duration::ZERO),
+            ("scheduler.list_gap is 0", |s| s.list_gap = Duration::ZERO),
+            ("scheduler.quick_deadline is 0", |s| s.quick_deadline = Duration::ZERO),
+            ("scheduler.full_deadline is 0", |s| s.full_deadline = Duration::ZERO),
+            ("scheduler.leave_within is 0", |s| s.leave_within = Duration::ZERO),
+        ];
+        for (message, change) in changes {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let wrong = settings.validate();
+            assert!(wrong.len() == 1 && wrong[0].starts_with(message), "{message}: {wrong:?}");
+        }
     }
 }

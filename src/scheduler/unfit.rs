@@ -61,20 +61,39 @@ impl Scheduler {
             FailedReason::UnsupportedDevice => "Defender cannot scan this device",
             _ => "Defender does not know this device",
         };
-        let body = Failed {
-            claim: self.claim.clone(),
-            scan_id: None,
-            request_ids: ids.to_vec(),
-            device: self.device_ref(device_id, ids),
-            alerts: self.state.alerts_of(ids),
-            reason: unfit.reason,
-            detail: Some(format!("{what}, as it said at {}; it is not asked again until {}", unfit.time, unfit.until)),
-            device_unfit_until: None,
-            scan_type: None,
-            cooldown_until: None,
-        };
-        self.append(now, device_id, EventBody::Failed(body), commands);
+        let detail = format!("{what}, as it said at {}; it is not asked again until {}", unfit.time, unfit.until);
+        let (device, reason) = (self.device_ref(device_id, ids), unfit.reason);
+        self.end_failed(&device, ids, reason, &detail, None, now, commands);
         true
+    }
+
+    /// Ends requests that no scan was begun for.
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the record")]
+    pub(super) fn end_failed(
+        &mut self,
+        device: &DeviceRef,
+        ids: &[String],
+        reason: FailedReason,
+        detail: &str,
+        device_unfit_until: Option<Timestamp>,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
+        for request_ids in self.portions(ids) {
+            let body = Failed {
+                device_unfit_until,
+                scan_type: None,
+                cooldown_until: None,
+                claim: self.claim.clone(),
+                scan_id: None,
+                alerts: self.state.alerts_of(&request_ids),
+                request_ids,
+                device: device.clone(),
+                reason,
+                detail: Some(detail.to_owned()),
+            };
+            self.append(now, &device.id, EventBody::Failed(body), commands);
+        }
     }
 
     /// Unfit devices whose records are older than `old`, to be carried on.

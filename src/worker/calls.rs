@@ -163,12 +163,24 @@ fn read_result<T>(answer: &Result<T, DefenderError>) -> ApiResult {
     }
 }
 
+const fn read_status(error: &DefenderError) -> Option<u16> {
+    match error {
+        DefenderError::Api { error, .. } => Some(error.status),
+        DefenderError::Gateway { status, .. } => Some(*status),
+        _ => None,
+    }
+}
+
 fn read_reply<T>(answer: Result<T, DefenderError>, what: &'static str) -> ReadReply<T> {
     match answer {
         Ok(value) => ReadReply::Complete(value),
         Err(DefenderError::Api { error, .. }) if error.status == 403 => {
             tracing::warn!(what, %error, "The application may not read; grant it Machine.Read.All.");
             ReadReply::NotPermitted
+        }
+        Err(error) if read_status(&error) == Some(429) => {
+            tracing::warn!(what, %error, "The API's limit is reached; reading pauses.");
+            ReadReply::RateLimited(error.retry_after())
         }
         Err(error) => {
             tracing::warn!(what, %error, code = error.code(), "A call that reads failed; it is tried again.");

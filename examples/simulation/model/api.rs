@@ -237,7 +237,11 @@ impl Api {
             if old && !action.left_out && chance.fault(Fault::ListLeavesOut, if hardness.api > 0 { 150 } else { 0 }) {
                 action.left_out = true;
             } else {
-                seen.push(action.seen(now));
+                let mut action = action.seen(now);
+                if chance.fault(Fault::ListNamesNoDevice, hardness.api / 10) {
+                    action.device_id = None;
+                }
+                seen.push(action);
             }
         }
         seen

@@ -83,7 +83,7 @@ const TRANSITIONS: &[&str] = &[
 
 const CONTROL: &[&str] = &["halted", "resumed", "tripped", "rearmed", "silence_set", "silence_ended"];
 
-const CARRIED: &[&str] = &["halted", "cooldown", "tripped", "silence", "device_unfit"];
+const CARRIED: &[&str] = &["halted", "cooldown", "tripped", "silence", "device_unfit", "quiet"];
 
 /// Items of closed lists that nothing in the scheduler can cause, or not yet, and why. One that is seen all the same is
 /// an error: it has become wanted.

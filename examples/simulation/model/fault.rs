@@ -76,6 +76,10 @@ faults! {
     ListLag = "list_lag",
     /// A list leaves an action out.
     ListLeavesOut = "list_leaves_out",
+    /// A list does not tell the device of an action.
+    ListNamesNoDevice = "list_names_no_device",
+    /// A call that reads is answered with a 429.
+    ReadsLimited = "reads_limited",
     /// A list takes its time.
     ListSlow = "list_slow",
     /// A look-up fails.

@@ -68,6 +68,7 @@ pub(super) fn configuration(broker: &EmbeddedBroker, api: &str, serve: bool) -> 
     scheduler.quota.hour_window = HOUR;
     scheduler.quota.pause_without_retry_after = Duration::from_secs(1);
     scheduler.reads.per_minute = 1000;
+    scheduler.reads.per_hour = 10_000;
     scheduler.retry.first = Duration::from_millis(300);
     scheduler.retry.longest = Duration::from_secs(2);
     scheduler.retry.busy = Duration::from_secs(2);

@@ -65,6 +65,7 @@ impl Lane {
                     self.device(&device.id).unfit(*reason, *device_unfit_until, place.offset);
                 }
             }
+            EventBody::Carried(Carried::Quiet { .. }) => {}
             EventBody::Requested(body) => self.requested(body, place),
             EventBody::Intent(body) => self.intent(body, place),
             EventBody::Withdrawn(body) => self.withdrawn(body, place),

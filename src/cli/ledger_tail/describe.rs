@@ -48,6 +48,7 @@ fn says(body: &EventBody) -> String {
         EventBody::Carried(Carried::DeviceUnfit { device, reason, device_unfit_until, .. }) => {
             format!("{} still cannot be scanned ({reason}) until {device_unfit_until}", name(device))
         }
+        EventBody::Carried(Carried::Quiet { .. }) => "nothing was written for long".to_owned(),
         EventBody::Requested(body) => format!(
             "{} {} due to {}, priority {}{}",
             name(&body.device),

@@ -138,6 +138,39 @@ fn pauses_without_retry_after_double_until_a_call_goes_through() {
 }
 
 #[test]
+fn a_wait_of_nothing_does_not_burn_the_quota() {
+    let mut bench = Bench::new();
+    bench.request("a", "1");
+    bench.pass(5);
+    let mut pauses = Vec::new();
+    for asked in [0, 0, 0, 1, 120, 1] {
+        bench.answer_next(|_, _| refused(AttemptResult::RateLimited, Some(asked)));
+        let until = bench.last_failure().lane_paused_until.expect("a pause");
+        pauses.push(until.duration_since(bench.now).as_secs());
+        bench.now = until;
+        bench.run();
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 120, 32]);
+}
+
+#[test]
+fn a_wait_that_comes_with_doubt_pauses_the_lane() {
+    let mut bench = Bench::new();
+    bench.request("a", "1");
+    bench.pass(5);
+    let wait = Some(std::time::Duration::from_secs(90));
+    bench.answer_next(|_, _| ScanReply::InDoubt { detail: "429 of a gateway".to_owned(), retry_after: wait });
+    let until = bench.now + SignedDuration::from_secs(90);
+    bench.request("b", "2");
+    while bench.now < until - SignedDuration::from_secs(1) {
+        bench.pass(1);
+        assert!(bench.calls.iter().all(|call| !matches!(call, Call::Scan { .. })), "{:?}", bench.calls);
+    }
+    bench.pass(2);
+    assert_eq!(bench.calls.iter().filter(|call| matches!(call, Call::Scan { .. })).count(), 1);
+}
+
+#[test]
 fn a_pause_binds_before_its_record_is_read_back() {
     let mut bench = Bench::new();
     bench.request("a", "1");

@@ -32,6 +32,24 @@ fn the_marker_in_a_list_resolves_to_accepted() {
 }
 
 #[test]
+fn the_marker_is_found_in_an_action_whose_device_the_list_does_not_tell() {
+    let nameless = |comment: &str| crate::scheduler::SeenAction {
+        device_id: None,
+        ..seen("action-1", "1", "Pending", Some(comment))
+    };
+    let (mut bench, scan_id, _) = doubted(Settings::default());
+    bench.list(ReadReply::Complete(vec![nameless(&marked(&scan_id))]));
+    let EventBody::Accepted(accepted) = bench.last() else { panic!("{:?}", bench.last()) };
+    assert_eq!(accepted.action.id, "action-1");
+    // Where equal comments stand for the marker, one without a device may be anybody's.
+    let (mut bench, _, _) = doubted(Settings { comment_marker: false, ..Settings::default() });
+    bench.list(ReadReply::Complete(vec![nameless("due to alert alert-a")]));
+    assert_eq!(bench.count("accepted"), 0);
+    bench.list(ReadReply::Complete(vec![seen("action-1", "1", "Pending", Some("due to alert alert-a"))]));
+    assert_eq!(bench.count("accepted"), 1);
+}
+
+#[test]
 fn an_action_found_late_is_still_followed_back_to_its_intent() {
     let (mut bench, scan_id, intended) = doubted(Settings::default());
     for _ in 0..5 {

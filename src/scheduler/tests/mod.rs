@@ -13,6 +13,8 @@ mod guards;
 mod last_look;
 mod ownership;
 mod pace;
+mod portions;
+mod reads;
 mod replay;
 mod silences;
 mod simulation;

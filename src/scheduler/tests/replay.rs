@@ -228,3 +228,24 @@ fn the_fold_gives_the_same_state_twice() {
     }
     assert_eq!(&again, bench.scheduler.state());
 }
+
+#[test]
+fn a_log_in_which_nothing_happens_any_more_forgets_in_time() {
+    let mut bench = Bench::new();
+    bench.request("a", "1");
+    bench.accept_next("action-1");
+    bench.list(ReadReply::Complete(vec![seen("action-1", "1", "Succeeded", None)]));
+    let oldest = |bench: &Bench| {
+        let end = i64::try_from(bench.log.len()).unwrap();
+        let state = bench.scheduler.state();
+        end - state.oldest_needed(bench.now, bench.settings.quota.hour_window, bench.settings.blast_radius.per, end)
+    };
+    bench.pass_hours(13 * 24);
+    // Else the topic would drop what the committed position still points to.
+    assert!(oldest(&bench) > 1, "the redelivery of the request is still known by the log's clock");
+    bench.pass_hours(2 * 24);
+    let EventBody::Carried(Carried::Quiet { .. }) = bench.last() else { panic!("{:?}", bench.names()) };
+    assert_eq!(oldest(&bench), 0);
+    bench.pass_hours(30 * 24);
+    assert_eq!(bench.names().iter().filter(|name| **name == "carried").count(), 1, "{:?}", bench.names());
+}

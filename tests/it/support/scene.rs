@@ -339,7 +339,7 @@ fn config(kafka: &Settings, defender: &str, rules: &str) -> Value {
         },
         "scheduler": {
             "quota": { "minute_window": "1s", "hour_window": "20s", "pause_without_retry_after": "1s" },
-            "reads": { "per_minute": 6000 },
+            "reads": { "per_minute": 6000, "per_hour": 100_000 },
             "retry": { "first": "200ms", "longest": "2s", "busy": "1s" },
             "leave_within": millis(LEAVE_WITHIN),
             "call_timeout": "2s",

@@ -384,5 +384,6 @@ const fn carried_word(carried: &Carried) -> &'static str {
         Carried::Tripped { .. } => "tripped",
         Carried::Silence { .. } => "silence",
         Carried::DeviceUnfit { .. } => "device_unfit",
+        Carried::Quiet { .. } => "quiet",
     }
 }

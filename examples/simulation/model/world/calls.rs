@@ -1,5 +1,7 @@
 //! Calls on their way from a worker to the API and back.
 
+use std::time::Duration;
+
 use super::super::outage::Outage;
 use super::*;
 
@@ -65,6 +67,8 @@ impl World {
                     ReadReply::NotPermitted
                 } else if self.chance.fault(Fault::ListFailed, self.hard.api) {
                     ReadReply::Failed
+                } else if let Some(wait) = self.reads_limited() {
+                    ReadReply::RateLimited(wait)
                 } else {
                     ReadReply::Complete(self.api.list(&mut self.chance, &self.hard, created_since, now))
                 };
@@ -83,6 +87,8 @@ impl World {
                     ReadReply::NotPermitted
                 } else if input::look_up_fails(device) || self.chance.fault(Fault::LookUpFailed, self.hard.api) {
                     ReadReply::Failed
+                } else if let Some(wait) = self.reads_limited() {
+                    ReadReply::RateLimited(wait)
                 } else {
                     ReadReply::Complete(input::facts(device, self.api.tagged_at.is_some()))
                 };
@@ -95,6 +101,12 @@ impl World {
         };
         self.at(back, Happening::To(id, Due::Answer(reply, now)));
         Ok(())
+    }
+
+    /// Whether a call that reads is answered with a 429, and the wait that it asks for, if any.
+    fn reads_limited(&mut self) -> Option<Option<Duration>> {
+        let limited = self.chance.fault(Fault::ReadsLimited, self.hard.api / 5);
+        limited.then(|| self.chance.dice.chance(500).then(|| Duration::from_secs(self.chance.dice.between(0, 120))))
     }
 
     pub(super) fn arrive(&mut self, post: Post) -> Kept {
