@@ -25,7 +25,7 @@ impl ConfigMap {
     fn new(text: &str) -> Self {
         let mut map = Self { root: tempfile::tempdir().unwrap(), versions: 0 };
         map.swap(text);
-        symlink("..data/rule.yml", map.root.path().join("rule.yml")).unwrap();
+        symlink("..data/trojan.yml", map.root.path().join("trojan.yml")).unwrap();
         map
     }
 
@@ -33,7 +33,7 @@ impl ConfigMap {
         self.versions += 1;
         let (root, version) = (self.root.path(), format!("..version-{}", self.versions));
         std::fs::create_dir(root.join(&version)).unwrap();
-        std::fs::write(root.join(&version).join("rule.yml"), text).unwrap();
+        std::fs::write(root.join(&version).join("trojan.yml"), text).unwrap();
         symlink(&version, root.join("..data_tmp")).unwrap();
         std::fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
     }
@@ -108,7 +108,7 @@ async fn a_set_with_an_error_is_refused_once_and_the_old_one_stays() {
     let before = rules.active().hash().to_owned();
     map.swap(&rule("Ransomware", ", prioritiy: 3"));
     let Reload::Refused { reasons } = rules.reload(DAY, false).await else { panic!("not refused") };
-    assert!(reasons[0].contains("prioritiy") && reasons[0].contains("rule.yml:8"), "{reasons:?}");
+    assert!(reasons[0].contains("prioritiy") && reasons[0].contains("trojan.yml:8"), "{reasons:?}");
     assert!(matches!(rules.reload(DAY, false).await, Reload::Refused { .. }));
     assert_eq!(count(&rules.metrics, "refused"), 1, "each fault is counted once");
     assert_eq!(requested(&current, "Malware").unwrap().1, before);
@@ -137,12 +137,12 @@ async fn rules_that_outlast_the_ledger_are_refused() {
 async fn a_folder_that_is_gone_is_refused_and_may_come_back() {
     let map = ConfigMap::new(&rule("Malware", ""));
     let mut rules = map.rules();
-    let link = map.root.path().join("rule.yml");
+    let link = map.root.path().join("trojan.yml");
     std::fs::remove_file(&link).unwrap();
     assert!(matches!(rules.reload(DAY, false).await, Reload::Refused { .. }));
     assert!(matches!(rules.reload(DAY, false).await, Reload::Refused { .. }));
     assert_eq!(count(&rules.metrics, "refused"), 1);
-    symlink("..data/rule.yml", &link).unwrap();
+    symlink("..data/trojan.yml", &link).unwrap();
     assert!(matches!(rules.reload(DAY, false).await, Reload::Unchanged { .. }));
 }
 
