@@ -139,6 +139,11 @@ def deployment_problems(objects: list[dict[str, Any]]) -> list[str]:
     config = pod["volumes"][0]["configMap"]["name"]
     if ("ConfigMap", config) not in made:
         wrong.append(f"ConfigMap {config} is mounted and not made")
+    ports = {port["name"] for port in container["ports"]}
+    named = [port["targetPort"] for o in objects if o["kind"] == "Service" for port in o["spec"]["ports"]]
+    for policy in (o["spec"] for o in objects if o["kind"] == "NetworkPolicy"):
+        named += [port["port"] for rule in policy["ingress"] for port in rule.get("ports", []) if isinstance(port["port"], str)]
+    wrong += [f"the pods have no port {port}" for port in named if port not in ports]
     selector = deployment["spec"]["selector"]["matchLabels"].items()
     if not selector <= deployment["spec"]["template"]["metadata"]["labels"].items():
         wrong.append("the selector does not match the pods")
@@ -150,8 +155,8 @@ def config_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
     return yaml.safe_load(text)
 
 
-def refused(chart: Chart, values: dict[str, Any], changes: dict[str, Any], expected: str) -> list[str]:
-    """Problems when a render with these changes is *not* refused with that text."""
+def rendered_with(chart: Chart, values: dict[str, Any], changes: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects of a render with these changes, told as paths."""
     changed = copy.deepcopy(values)
     for path, value in changes.items():
         *parents, last = path.split(".")
@@ -159,11 +164,69 @@ def refused(chart: Chart, values: dict[str, Any], changes: dict[str, Any], expec
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = value
+    return list(documents(chart.render(changed, name=RELEASE, namespace=NAMESPACE)))
+
+
+def refused(chart: Chart, values: dict[str, Any], changes: dict[str, Any], expected: str) -> list[str]:
+    """Problems when a render with these changes is *not* refused with that text."""
     try:
-        chart.render(changed, name=RELEASE, namespace=NAMESPACE)
+        rendered_with(chart, values, changes)
     except Exception as error:  # the SDK's own kinds; any of them is a refusal, and its text is compared
         return [] if expected in str(error) else [f"refused, but by: {error}"]
     return [f"rendered with {changes}"]
+
+
+def rolls(objects: list[dict[str, Any]]) -> dict[str, str]:
+    """The checksums that roll the pods when they change."""
+    (deployment,) = [o for o in objects if o["kind"] == "Deployment"]
+    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    return {key: value for key, value in annotations.items() if key.startswith("checksum/")}
+
+
+def rolling_problems(chart: Chart, values: dict[str, Any]) -> list[str]:
+    """Settings roll the pods; rules do not, unless the worker does not look at them by itself."""
+    one, other = {"rules": {"a.yml": "one"}}, {"rules": {"a.yml": "other"}}
+    wrong = []
+    before = rolls(rendered_with(chart, values, one))
+    if before != rolls(rendered_with(chart, values, other)):
+        wrong.append("a change of the rules rolls the pods")
+    if before == rolls(rendered_with(chart, values, one | {"config.halted": True})):
+        wrong.append("a change of the configuration does not")
+    never = {"config.rules.reload_interval": "0s"}
+    if rolls(rendered_with(chart, values, one | never)) == rolls(rendered_with(chart, values, other | never)):
+        wrong.append("a change of the rules does not where they are read at start only")
+    return wrong
+
+
+def admin_problems(chart: Chart, values: dict[str, Any]) -> list[str]:
+    """The admin API has a port where others can reach it, and none on the pod's own address."""
+    wrong = []
+    for listen, expected in [("127.0.0.1:9091", []), ("[::1]:9091", []), ("0.0.0.0:9191", [9191]), ("[::]:9091", [9091])]:
+        objects = rendered_with(chart, values, {"config.admin.listen": listen})
+        (service,) = [o for o in objects if o["kind"] == "Service"]
+        (pod,) = [o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Deployment"]
+        opened = [port["port"] for port in service["spec"]["ports"] if port["name"] == "admin"]
+        inside = [port["containerPort"] for port in pod["containers"][0]["ports"] if port["name"] == "admin"]
+        wrong += [f"{listen}: {ports} instead of {expected}" for ports in (opened, inside) if ports != expected]
+    return wrong
+
+
+def absent_problems(chart: Chart, values: dict[str, Any]) -> list[str]:
+    """With the chart's PodMonitor, AlertResponderAbsent asks for the series that this PodMonitor makes."""
+    changes = {"monitoring.prometheusRule.enabled": True, "monitoring.podMonitor.enabled": True}
+    objects = rendered_with(chart, values, changes)
+    (groups,) = [o["spec"] for o in objects if o["kind"] == "PrometheusRule"]
+    (monitor,) = [o for o in objects if o["kind"] == "PodMonitor"]
+    (pods,) = [o["spec"]["template"]["metadata"] for o in objects if o["kind"] == "Deployment"]
+    job = pods["labels"][monitor["spec"]["jobLabel"]]
+    (absent,) = [r["expr"] for g in groups["groups"] for r in g["rules"] if r["alert"] == "AlertResponderAbsent"]
+    expected = f'absent(alert_responder_build_info{{namespace="{NAMESPACE}", job="{job}"}})'
+    if absent != expected:
+        return [f"{absent} instead of {expected}"]
+    done = ROOT / "target" / "chart-rules.yml"
+    done.parent.mkdir(exist_ok=True)
+    done.write_text(yaml.safe_dump(groups))
+    return run("promtool", "check", "rules", "--lint-fatal", done)
 
 
 def check_chart(tally: Tally) -> None:
@@ -197,6 +260,7 @@ def check_chart(tally: Tally) -> None:
         ({"replicaCount": "two"}, "replicaCount"),
         ({"nonsense": 1}, "nonsense"),
         ({"image.tag": "latest"}, "tag"),
+        ({"rules": {"notes.txt": "x"}}, "notes.txt"),
         ({"config.mode": "loud"}, "mode"),
         ({"config.defender.client_secret": "x"}, "client_secret"),
         ({"config.kafka.bootstrap_servers": ""}, "config.kafka.bootstrap_servers must be set"),
@@ -205,15 +269,22 @@ def check_chart(tally: Tally) -> None:
     ]:
         tally.check(f"the chart refuses {changes}", refused(chart, values, changes, expected))
 
+    tally.check("what rolls the pods", rolling_problems(chart, values))
+    tally.check("where the admin API is reached", admin_problems(chart, values))
+    tally.check("each release watches for itself", absent_problems(chart, values))
+
     schema = json.loads((CHART / "values.schema.json").read_text())
     defaults = load_yaml(CHART / "values.yaml")
     unknown = sorted(set(schema["properties"]) ^ set(defaults) - {"global"})
     tally.check("values.yaml and its schema name the same keys", [k for k in unknown if k != "global"])
     lines = ["", *(CHART / "values.yaml").read_text().splitlines(), ""]
-    uncommented = [
-        here for before, here, after in zip(lines, lines[1:], lines[2:])
-        if re.match(r"\w+:", here) and not before.startswith("# --") and not after.startswith("  # --")
-    ]
+    uncommented = []
+    commented = False
+    for here, after in zip(lines, lines[1:]):
+        if re.match(r"\w+:", here) and not commented and not after.startswith("  # --"):
+            uncommented.append(here)
+        # A comment may go on over further lines.
+        commented = here.startswith("# --") or (commented and here.startswith("# "))
     tally.check("every value has a comment", uncommented)
     crate = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
     app = str(load_yaml(CHART / "Chart.yaml")["appVersion"])

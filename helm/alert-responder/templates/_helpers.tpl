@@ -109,6 +109,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (mergeOverwrite $known (deepCopy .Values.config)) -}}
 {{- end -}}
 
+{{/* The port of the admin API where other pods can reach it, else empty: no listen address, or the pod's own. */}}
+{{- define "alert-responder.adminPort" -}}
+{{- $listen := dig "admin" "listen" "" .Values.config | default "" | toString -}}
+{{- if not (regexMatch "^(127\\.|\\[::1\\]:)" $listen) -}}
+{{- regexFind "[0-9]+$" $listen -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The worker must be able to end by itself: the wait of Kubernetes is longer than its own. */}}
 {{- define "alert-responder.terminationGracePeriodSeconds" -}}
 {{- $least := add (int .Values.shutdown.timeoutSeconds) 15 -}}
