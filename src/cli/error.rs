@@ -1,6 +1,5 @@
 //! Why a command did not succeed, and the exit code that says so.
 
-use std::error::Error as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -81,22 +80,11 @@ impl CliError {
         }
     }
 
-    /// What to say on standard error, its causes included; nothing where all is said.
+    /// What to say on standard error; nothing where all is said. Each kind tells its causes in its own text.
     #[must_use]
     pub fn message(&self) -> Option<String> {
-        if self.exit() == Exit::Fine || matches!(self, Self::Reported(_)) {
-            return None;
-        }
-        let mut message = self.to_string();
-        // An unexpected error and an output error show their causes in their own line.
-        if !matches!(self, Self::Unexpected(_) | Self::Output(_)) {
-            let mut cause = self.source();
-            while let Some(error) = cause {
-                message.push_str(&format!("\n  caused by: {error}"));
-                cause = error.source();
-            }
-        }
-        Some(message)
+        let is_said = self.exit() == Exit::Fine || matches!(self, Self::Reported(_));
+        (!is_said).then(|| self.to_string())
     }
 }
 
@@ -113,6 +101,7 @@ pub fn report(error: &CliError) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{ConfigError, Place};
 
     #[test]
     fn every_error_has_its_documented_code() {
@@ -139,6 +128,14 @@ mod tests {
         let error = anyhow::anyhow!("connection refused").context("cannot reach kafka:9092");
         let message = CliError::Unexpected(error).message();
         assert_eq!(message.as_deref(), Some("cannot reach kafka:9092: connection refused"));
+        let fault = |message: &str| ConfigError { place: Place::Whole, message: message.to_owned() };
+        let faults = ConfigErrors(vec![fault("no broker"), fault("no tenant")]);
+        assert_eq!(
+            CliError::Config(faults).message().as_deref(),
+            Some("configuration: no broker\nconfiguration: no tenant")
+        );
+        let full = io::Error::other("the disk is full");
+        assert_eq!(CliError::Output(full).message().as_deref(), Some("cannot write the output: the disk is full"));
         assert_eq!(CliError::Reported(Exit::Invalid).message(), None);
         assert_eq!(CliError::Output(io::ErrorKind::BrokenPipe.into()).message(), None);
     }

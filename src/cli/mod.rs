@@ -93,7 +93,7 @@ pub enum Command {
     /// Hold back for a while what a person wants held back.
     #[command(subcommand)]
     Silences(silences::Command),
-    /// Check and explain rules.
+    /// Check, test, backtest, compare and explain rules.
     #[command(subcommand)]
     Rules(rules::Command),
     /// Check the configuration and the rules, without starting anything.

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::time::duration;
+use super::time::{duration, moment};
 use super::{CliError, Context};
 use crate::simulator::machine_id_of;
 
@@ -27,8 +27,8 @@ pub struct Args {
     /// How many devices there are.
     #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub devices: u32,
-    /// Time of the first alert.
-    #[arg(long, value_name = "TIME", default_value = "2026-05-04T08:00:00Z")]
+    /// Time of the first alert (RFC 3339), or `now`: for a worker that runs, which takes old alerts for too old.
+    #[arg(long, value_name = "TIME", default_value = "2026-05-04T08:00:00Z", value_parser = moment_or_now)]
     pub start: Timestamp,
     /// Time from the first alert to the last.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
@@ -36,6 +36,10 @@ pub struct Args {
     /// Another seed makes other alerts.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+}
+
+fn moment_or_now(text: &str) -> Result<Timestamp, String> {
+    if text == "now" { Ok(Timestamp::now()) } else { moment(text) }
 }
 
 /// Runs the command.
@@ -289,6 +293,15 @@ mod tests {
         assert!(
             decoded.iter().flatten().all(|alert| alert.alert.devices.len() == 1 && alert.alert.created_at.is_some())
         );
+    }
+
+    #[test]
+    fn it_starts_at_a_moment_or_now() {
+        assert_eq!(moment_or_now("2026-05-04T08:00:00Z"), Ok(args(1).start));
+        let before = Timestamp::now();
+        let now = moment_or_now("now").unwrap();
+        assert!((before..=Timestamp::now()).contains(&now), "{now}");
+        assert!(moment_or_now("soon").is_err());
     }
 
     /// `UPDATE_DOCS=1` writes it anew.

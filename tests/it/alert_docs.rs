@@ -76,7 +76,8 @@ fn every_example_decodes() {
 fn the_page_names_every_setting_and_format() {
     let (_, text) = page();
     let settings = serde_json::to_value(Settings::default()).unwrap();
-    for word in settings.as_object().unwrap().keys().map(String::as_str).chain(Format::ALL.map(Format::as_str)) {
+    let keys = settings.as_object().unwrap().keys().map(|key| format!("alerts.{key}"));
+    for word in keys.chain(Format::ALL.map(|format| format.as_str().to_owned())) {
         assert!(text.contains(&format!("`{word}`")), "docs/alerts.md does not name {word}");
     }
 }

@@ -8,7 +8,7 @@ use alert_responder::simulator::{
     WrongAudience, machine_id_of,
 };
 
-const COMMENT: &str = "Check machine for viruses due to alert 3212 [scan 7f3k2q]";
+const COMMENT: &str = "Check machine for viruses due to alert 3212 [scan 7f3k2qab]";
 
 /// Settings that reach a simulator.
 pub(crate) fn settings(simulator: &Simulator) -> Settings {

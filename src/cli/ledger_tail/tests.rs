@@ -57,8 +57,8 @@ fn filters() {
         (true, filter(&|f| f.device = Some("2EEB1689b274fc8f816c48ac9219e820fc4de080".to_owned()))),
         (true, filter(&|f| f.device = Some("WS-0417.corp.contoso.com".to_owned()))),
         (false, filter(&|f| f.device = Some("ws-0418".to_owned()))),
-        (true, filter(&|f| f.scan = Some("7f3k2q".to_owned()))),
-        (false, filter(&|f| f.scan = Some("7f3k2".to_owned()))),
+        (true, filter(&|f| f.scan = Some("7f3k2qab".to_owned()))),
+        (false, filter(&|f| f.scan = Some("7f3k2qa".to_owned()))),
         (true, filter(&|f| f.alert = Some("3212".to_owned()))),
         (false, filter(&|f| f.alert = Some("321".to_owned()))),
         (true, filter(&|f| f.event = vec!["finished".to_owned(), "accepted".to_owned()])),
@@ -67,7 +67,7 @@ fn filters() {
     ] {
         assert_eq!(filter.admits(&accepted), shown, "{filter:?}");
     }
-    assert!(!filter(&|f| f.scan = Some("7f3k2q".to_owned())).admits(&example("claim")));
+    assert!(!filter(&|f| f.scan = Some("7f3k2qab".to_owned())).admits(&example("claim")));
 }
 
 #[test]
