@@ -265,7 +265,10 @@ impl Scheduler {
                         continue;
                     }
                     let running = call == Some(CallState::AlreadyRunning);
-                    let conclusive = created_since <= *time && (running || *resolve_after <= started_at);
+                    // Without a marker, an action that names no device may be ours and may be anybody's.
+                    let may_be_ours = |action: &&SeenAction| action.comment.as_ref() == Some(&scan.comment);
+                    let unclear = !self.settings.comment_marker && of_none.iter().any(may_be_ours);
+                    let conclusive = created_since <= *time && !unclear && (running || *resolve_after <= started_at);
                     let marked = self.marked_in(&scan_id, &scan, of_device, of_none);
                     if let Some(action) = marked {
                         let arrived_by = self.slot_arrival(&scan_id, scan.attempt).unwrap_or(now);
