@@ -10,6 +10,7 @@ mod embedded;
 mod error;
 mod group;
 mod ledger;
+mod panics;
 mod produce;
 mod producer;
 mod progress;

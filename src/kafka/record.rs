@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 
+use super::panics::caught;
+
 /// A record read from a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumedRecord {
@@ -16,7 +18,7 @@ pub struct ConsumedRecord {
     pub key: Option<Vec<u8>>,
     /// Its value; `None` for a tombstone.
     pub payload: Option<Vec<u8>>,
-    /// Its headers, in their order; names may repeat.
+    /// Its headers, in their order; names may repeat. One whose name is not UTF-8 is left out: it cannot be had.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -28,9 +30,7 @@ impl ConsumedRecord {
             timestamp: message.timestamp().to_millis().and_then(|millis| Timestamp::from_millisecond(millis).ok()),
             key: message.key().map(<[u8]>::to_vec),
             payload: message.payload().map(<[u8]>::to_vec),
-            headers: message.headers().map_or_else(Vec::new, |headers| {
-                headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-            }),
+            headers: message.headers().map_or_else(Vec::new, copied_headers),
         }
     }
 
@@ -50,6 +50,15 @@ impl ConsumedRecord {
             + self.headers.iter().map(header).sum::<usize>()
             + size_of::<Self>()
     }
+}
+
+fn copied_headers(headers: &impl Headers) -> Vec<(String, Option<Vec<u8>>)> {
+    let copied = |index| {
+        let header = headers.try_get(index)?;
+        Some((header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+    };
+    // One by one, for reading one panics when its name is not UTF-8.
+    (0..headers.count()).filter_map(|index| caught(|| copied(index)).flatten()).collect()
 }
 
 pub(super) fn owned_headers<'a>(headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>) -> OwnedHeaders {

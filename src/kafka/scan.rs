@@ -85,7 +85,18 @@ impl ScanExtent {
 /// Records of a topic, in the order of offsets within each partition. Dropping it ends the reading.
 #[derive(Debug)]
 pub struct RecordStream {
-    records: mpsc::Receiver<Result<ConsumedRecord, KafkaError>>,
+    records: mpsc::Receiver<Scanned>,
+    ended: bool,
+}
+
+/// What the thread of a scan says.
+#[derive(Debug)]
+enum Scanned {
+    Record(ConsumedRecord),
+    /// The last word of a scan that failed.
+    Failed(KafkaError),
+    /// The last word of one that came to its end.
+    End,
 }
 
 impl RecordStream {
@@ -109,12 +120,23 @@ impl RecordStream {
             .name("kafka-scan".to_owned())
             .spawn(move || scan.run(&sender))
             .map_err(|error| KafkaError::Client(format!("cannot start a thread: {error}")))?;
-        Ok(Self { records })
+        Ok(Self { records, ended: false })
     }
 
     /// The next record; `None` at the end. After an error the stream ends.
     pub async fn next(&mut self) -> Option<Result<ConsumedRecord, KafkaError>> {
-        self.records.recv().await
+        if self.ended {
+            return None;
+        }
+        let scanned = self.records.recv().await;
+        self.ended = !matches!(scanned, Some(Scanned::Record(_)));
+        match scanned {
+            Some(Scanned::Record(record)) => Some(Ok(record)),
+            Some(Scanned::Failed(error)) => Some(Err(error)),
+            Some(Scanned::End) => None,
+            // Whoever takes a part for the whole draws wrong conclusions.
+            None => Some(Err(KafkaError::ConsumerFatal("its thread has ended before the scan".to_owned()))),
+        }
     }
 }
 
@@ -167,9 +189,7 @@ pub async fn committed(
         let mut committed = BTreeMap::new();
         for element in answer.elements() {
             element.error().map_err(|error| KafkaError::query(what(), &error))?;
-            if let Offset::Offset(offset) = element.offset() {
-                committed.insert(element.partition(), Committed { offset, metadata: element.metadata().to_owned() });
-            }
+            committed.extend(Committed::of(&element).map(|found| (element.partition(), found)));
         }
         Ok(committed)
     })
@@ -245,7 +265,7 @@ impl Scan {
         Ok(Self { consumer, open })
     }
 
-    fn run(mut self, sender: &mpsc::Sender<Result<ConsumedRecord, KafkaError>>) {
+    fn run(mut self, sender: &mpsc::Sender<Scanned>) {
         let mut last_progress = Instant::now();
         while !sender.is_closed() && self.open.as_ref().is_none_or(|open| !open.is_empty()) {
             match self.consumer.poll(Duration::from_millis(100)) {
@@ -262,7 +282,7 @@ impl Scan {
                             open.remove(&record.partition);
                         }
                     }
-                    if sender.blocking_send(Ok(record)).is_err() {
+                    if sender.blocking_send(Scanned::Record(record)).is_err() {
                         return;
                     }
                 }
@@ -274,21 +294,37 @@ impl Scan {
                 }
                 Some(Err(error)) => match KafkaError::consumed(&error) {
                     KafkaError::Consume(reason) => tracing::warn!(reason, "Reading a topic met trouble and goes on."),
-                    error => return drop(sender.blocking_send(Err(error))),
+                    error => return drop(sender.blocking_send(Scanned::Failed(error))),
                 },
                 None => {}
             }
             if self.open.is_some() && last_progress.elapsed() > STALLED {
                 let error = KafkaError::TimedOut { what: "reading a topic".to_owned(), seconds: STALLED.as_secs() };
-                return drop(sender.blocking_send(Err(error)));
+                return drop(sender.blocking_send(Scanned::Failed(error)));
             }
         }
+        drop(sender.blocking_send(Scanned::End));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_scan_whose_thread_has_died_does_not_end_as_if_it_were_complete() {
+        let (sender, records) = mpsc::channel(1);
+        let mut stream = RecordStream { records, ended: false };
+        drop(sender);
+        assert!(matches!(stream.next().await, Some(Err(KafkaError::ConsumerFatal(_)))));
+        assert!(stream.next().await.is_none());
+
+        let (sender, records) = mpsc::channel(1);
+        let mut stream = RecordStream { records, ended: false };
+        sender.send(Scanned::End).await.unwrap();
+        assert!(stream.next().await.is_none());
+        assert!(stream.next().await.is_none());
+    }
 
     #[test]
     fn a_scan_begins_where_it_was_told_and_never_outside_the_log() {

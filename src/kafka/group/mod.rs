@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::{mpsc, oneshot};
 
 use self::shared::{CommitGuard, Shared};
@@ -24,6 +24,7 @@ use self::thread::GroupContext;
 use super::alerts::Commit;
 use super::client::{QUERY_TIMEOUT, blocking};
 use super::error::KafkaError;
+use super::panics::caught;
 use super::record::ConsumedRecord;
 
 /// Most bytes that brokers and Event Hubs take as commit metadata.
@@ -34,8 +35,16 @@ pub const MAX_COMMIT_METADATA: usize = 1024;
 pub struct Committed {
     /// The next offset to read.
     pub offset: i64,
-    /// The metadata of the commit; empty when none was given.
+    /// The metadata of the commit; empty when none was given, or some that is not UTF-8 and so none of ours.
     pub metadata: String,
+}
+
+impl Committed {
+    /// `None` where nothing was committed.
+    pub(super) fn of(element: &TopicPartitionListElem<'_>) -> Option<Self> {
+        let Offset::Offset(offset) = element.offset() else { return None };
+        Some(Self { offset, metadata: caught(|| element.metadata().to_owned()).unwrap_or_default() })
+    }
 }
 
 /// A partition has been assigned to us.

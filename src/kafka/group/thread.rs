@@ -194,10 +194,7 @@ impl Poller {
             let committed = match element {
                 Some(element) => {
                     element.error().map_err(|error| KafkaError::query(what(), &error))?;
-                    match element.offset() {
-                        Offset::Offset(offset) => Some(Committed { offset, metadata: element.metadata().to_owned() }),
-                        _ => None,
-                    }
+                    Committed::of(&element)
                 }
                 None => None,
             };

@@ -5,3 +5,4 @@ mod intake;
 mod ledger;
 mod outages;
 mod produce;
+mod raw;
