@@ -152,7 +152,7 @@ impl Topics {
         ] {
             config.remove(consumer_only);
         }
-        config.create_with_context(LogContext).map_err(|error| KafkaError::Client(error.to_string()))
+        config.create_with_context(LogContext).map_err(|error| KafkaError::client(&error))
     }
 
     fn options() -> AdminOptions {
@@ -219,7 +219,7 @@ impl Topics {
         let topic = topic.to_owned();
         blocking(move || {
             let consumer: BaseConsumer<LogContext> =
-                config.create_with_context(LogContext).map_err(|error| KafkaError::Client(error.to_string()))?;
+                config.create_with_context(LogContext).map_err(|error| KafkaError::client(&error))?;
             let metadata = consumer
                 .fetch_metadata(Some(&topic), QUERY_TIMEOUT)
                 .map_err(|error| KafkaError::query(format!("metadata of `{topic}`"), &error))?;

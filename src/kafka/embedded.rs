@@ -100,7 +100,7 @@ fn live(topics: &[(String, i32)], report: &mpsc::Sender<Result<String, KafkaErro
         Ok(cluster)
     });
     match made {
-        Err(error) => drop(report.send(Err(KafkaError::Client(error.to_string())))),
+        Err(error) => drop(report.send(Err(KafkaError::client(&error)))),
         Ok(cluster) => {
             drop(report.send(Ok(cluster.bootstrap_servers())));
             while let Ok(Order::SetUp { up, done }) = orders.recv() {

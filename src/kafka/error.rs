@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaConfRes;
 
 use crate::event::EventError;
 
@@ -167,6 +168,21 @@ impl KafkaError {
         }
     }
 
+    /// The one way from librdkafka's refusal of a client to words. Its own tell the value of the property that it refuses, which
+    /// may be a secret: a typo in the name of one is enough.
+    pub(super) fn client(error: &ClientError) -> Self {
+        Self::Client(match error {
+            ClientError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, property, _) => {
+                format!("librdkafka has no property `{property}`")
+            }
+            ClientError::ClientConfig(_, description, property, _) => match reason_without_value(description) {
+                Some(reason) => format!("librdkafka does not take the value of `{property}`: {reason}"),
+                None => format!("librdkafka does not take the value of `{property}`"),
+            },
+            other => other.to_string(),
+        })
+    }
+
     pub(super) fn query(what: impl Into<String>, error: &ClientError) -> Self {
         Self::Query { what: what.into(), reason: error.to_string() }
     }
@@ -217,5 +233,51 @@ impl KafkaError {
             )
         );
         Self::Commit { partition, offset, reason: error.to_string(), retryable }
+    }
+}
+
+/// What librdkafka says about a refused value behind the value itself. Most of its sentences repeat the value, whole or in
+/// part, so only these are known to be harmless.
+fn reason_without_value(description: &str) -> Option<&str> {
+    if description.starts_with("Java ") {
+        return Some(description);
+    }
+    let behind = |start: &str, marker: &str| {
+        let (_, reason) = description.strip_prefix(start)?.rsplit_once(marker)?;
+        Some(reason.trim_end())
+    };
+    behind("Configuration property", "not supported in this build: ")
+        .or_else(|| behind("Configuration property", "is outside "))
+        .or_else(|| behind("Unsupported value", "configuration property "))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::config::ClientConfig;
+    use rdkafka::consumer::BaseConsumer;
+
+    use super::*;
+
+    #[test]
+    fn no_value_that_librdkafka_refuses_is_told() {
+        for (property, value, reason) in [
+            // A typo of the name of a secret.
+            ("ssl.key.pasword", "hunter2", "no property"),
+            ("security.protocol", "hunter2", "does not take"),
+            ("security.protocol", " hunter2 ", "does not take"),
+            // A list of flags is told in parts.
+            ("debug", "cgrp, hunter2", "does not take"),
+            ("enable.auto.commit", "hunter2", "does not take"),
+            ("socket.timeout.ms", "hunter2", "does not take"),
+            ("socket.timeout.ms", "99999999", "allowed range 10..300000"),
+            ("ssl.truststore.location", "hunter2", "use `ssl.ca.location`"),
+            ("sasl.jaas.config", "password=hunter2;", "is not supported"),
+        ] {
+            let made: Result<BaseConsumer, _> = ClientConfig::new().set(property, value).create();
+            let error = KafkaError::client(&made.err().expect("refused"));
+            let told = format!("{error} {error:?}");
+            assert!(told.contains(property) && told.contains(reason), "{told}");
+            assert!(!told.contains("hunter2") && !told.contains("99999999"), "{told}");
+        }
     }
 }

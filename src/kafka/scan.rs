@@ -197,7 +197,7 @@ pub async fn committed(
 }
 
 fn make(config: &ClientConfig) -> Result<BaseConsumer<LogContext>, KafkaError> {
-    config.create_with_context(LogContext).map_err(|error| KafkaError::Client(error.to_string()))
+    config.create_with_context(LogContext).map_err(|error| KafkaError::client(&error))
 }
 
 /// Numbers of the partitions of a topic.

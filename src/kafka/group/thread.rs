@@ -112,8 +112,8 @@ pub(super) fn start(
 ) -> Result<Weak<BaseConsumer<GroupContext>>, KafkaError> {
     let context = GroupContext { shared, events, release_budget: options.release_budget };
     let consumer: BaseConsumer<GroupContext> =
-        config.create_with_context(context).map_err(|error| KafkaError::Client(error.to_string()))?;
-    consumer.subscribe(&[&options.topic]).map_err(|error| KafkaError::Client(error.to_string()))?;
+        config.create_with_context(context).map_err(|error| KafkaError::client(&error))?;
+    consumer.subscribe(&[&options.topic]).map_err(|error| KafkaError::client(&error))?;
     let consumer = Arc::new(consumer);
     let weak = Arc::downgrade(&consumer);
     std::thread::Builder::new()
