@@ -103,16 +103,33 @@ pub(super) fn producer(settings: &Settings, cluster: Cluster) -> Result<ClientCo
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
-        .set("message.timeout.ms", settings.delivery_timeout.as_millis().to_string())
-        .set("linger.ms", "1")
-        // Dead letters may be as large as the brokers take; they say so when it is too much.
-        .set("message.max.bytes", "8388608")
-        // Bounded memory: 64 MiB or 50,000 records wait at most.
-        .set("queue.buffering.max.kbytes", "65536")
-        .set("queue.buffering.max.messages", "50000")
-        // The same key goes where a Java client would put it.
-        .set("partitioner", "murmur2_random");
+        .set("message.timeout.ms", settings.delivery_timeout.as_millis().to_string());
+    set_defaults(
+        &mut config,
+        &[
+            (&["linger.ms", "queue.buffering.max.ms"], "1"),
+            // Dead letters may be as large as the brokers take; they say so when it is too much.
+            (&["message.max.bytes"], "8388608"),
+            // Bounded memory: 64 MiB or 50,000 records wait at most.
+            (&["queue.buffering.max.kbytes"], "65536"),
+            (&["queue.buffering.max.messages"], "50000"),
+            // The same key goes where a Java client would put it.
+            (&["partitioner"], "murmur2_random"),
+        ],
+    );
     Ok(config)
+}
+
+/// Sets what the operator may set otherwise, under any of its names: librdkafka takes the last of two, and there is no order
+/// between them.
+fn set_defaults(config: &mut ClientConfig, defaults: &[(&[&str], &str)]) {
+    for (names, value) in defaults {
+        if let Some(name) = names.first()
+            && !names.iter().any(|name| config.config_map().contains_key(*name))
+        {
+            config.set(*name, *value);
+        }
+    }
 }
 
 /// A member of a consumer group.
@@ -143,10 +160,8 @@ pub(super) fn consumer(settings: &Settings, cluster: Cluster) -> Result<ClientCo
         // A position that the log no longer holds is an error that somebody decides about, never a silent jump.
         .set("auto.offset.reset", "error")
         .set("fetch.wait.max.ms", settings.fetch_wait_max.as_millis().to_string());
-    if !config.config_map().contains_key("queued.max.messages.kbytes") {
-        // Per partition; librdkafka's default of 64 MiB makes a worker with many partitions and a lag run out of memory.
-        config.set("queued.max.messages.kbytes", "8192");
-    }
+    // Per partition; librdkafka's default of 64 MiB makes a worker with many partitions and a lag run out of memory.
+    set_defaults(&mut config, &[(&["queued.max.messages.kbytes"], "8192")]);
     Ok(config)
 }
 

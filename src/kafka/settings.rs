@@ -13,6 +13,10 @@ const OWNED: &[(&str, &str)] = &[
     ("bootstrap.servers", "set kafka.bootstrap_servers"),
     ("metadata.broker.list", "set kafka.bootstrap_servers"),
     ("group.id", "set kafka.group_id"),
+    (
+        "group.instance.id",
+        "replicas share a configuration, and two members with one id throw each other out for ever; leave it out",
+    ),
     ("session.timeout.ms", "set kafka.session_timeout"),
     ("heartbeat.interval.ms", "it follows kafka.session_timeout"),
     ("max.poll.interval.ms", "the worker polls by itself"),
@@ -34,16 +38,26 @@ const OWNED: &[(&str, &str)] = &[
     ("message.timeout.ms", "set kafka.delivery_timeout"),
     ("delivery.timeout.ms", "set kafka.delivery_timeout"),
     ("enable.partition.eof", "the worker sets it where it needs it"),
+    ("delivery.report.only.error", "the worker waits for the word that a record is written"),
+    ("statistics.interval.ms", "the lag is measured by it"),
+    ("allow.auto.create.topics", "a topic with the brokers' defaults may lose records; set kafka.create_topics"),
     ("test.mock.num.brokers", "use the command `demo`"),
 ];
 
+/// Bytes that a record of the ledger may have.
+pub(super) const LARGEST_RECORD: usize = 1 << 20;
+
 /// librdkafka properties whose values must not stand in a configuration file.
 const SECRET: &[&str] = &[
+    // Refused by librdkafka; whoever comes from Java tries it, with the password inside.
+    "sasl.jaas.config",
     "sasl.password",
     "ssl.key.password",
     "ssl.keystore.password",
     "ssl.key.pem",
+    "ssl_key",
     "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.client.credentials.client.secret",
     "sasl.oauthbearer.assertion.private.key.passphrase",
     "sasl.oauthbearer.assertion.private.key.pem",
     "sasl.oauthbearer.config",
@@ -316,6 +330,11 @@ impl ClusterView<'_> {
                         .push(format!("{key}.{map}: `{name}` is a secret: name its file under {key}.librdkafka_files"));
                 }
             }
+        }
+        // The ledger's records have to fit; the topic is asked for as much.
+        let limit = self.librdkafka.get("message.max.bytes").and_then(|bytes| bytes.parse::<usize>().ok());
+        if limit.is_some_and(|bytes| bytes < LARGEST_RECORD) {
+            problems.push(format!("{key}.librdkafka: `message.max.bytes`: at least {LARGEST_RECORD}, or leave it out"));
         }
     }
 }

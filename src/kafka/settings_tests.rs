@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -31,10 +32,58 @@ fn properties_that_promises_rest_on_are_refused_with_the_mend() {
         });
         assert!(found.contains(property) && found.contains(mend), "{found}");
     }
-    let secret = problems(|settings| {
-        settings.librdkafka.insert("ssl.key.password".to_owned(), "hunter2".to_owned());
+    let instance = problems(|settings| {
+        settings.librdkafka.insert("group.instance.id".to_owned(), "x".to_owned());
     });
-    assert!(secret.contains("librdkafka_files") && !secret.contains("hunter2"), "{secret}");
+    assert!(instance.contains("`group.instance.id`") && instance.contains("leave it out"), "{instance}");
+    let small = problems(|settings| {
+        settings.librdkafka.insert("message.max.bytes".to_owned(), "1000000".to_owned());
+    });
+    assert!(small.contains("`message.max.bytes`: at least 1048576"), "{small}");
+}
+
+#[test]
+fn a_secret_in_the_configuration_is_refused_under_each_of_its_names() {
+    for property in [
+        "ssl.key.password",
+        "ssl.key.pem",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.client.credentials.client.secret",
+        "sasl.jaas.config",
+    ] {
+        let found = problems(|settings| {
+            settings.librdkafka.insert(property.to_owned(), "hunter2".to_owned());
+        });
+        assert!(found.contains("librdkafka_files") && !found.contains("hunter2"), "{found}");
+    }
+}
+
+/// Silently overwritten, a property would seem to be heeded.
+#[test]
+fn every_property_that_the_worker_sets_is_refused_or_the_operators_word_counts() {
+    let clients = |settings: &Settings| {
+        let made = [
+            client::producer(settings, Cluster::Alerts)?,
+            client::consumer(settings, Cluster::Alerts)?,
+            client::group_consumer(settings, Cluster::Alerts, "g")?,
+        ];
+        Ok::<_, KafkaError>(made)
+    };
+    let mut names = BTreeSet::from(["queue.buffering.max.ms".to_owned()]);
+    for config in clients(&settings()).unwrap() {
+        names.extend(config.config_map().into_keys().map(str::to_owned));
+    }
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let mut settings = settings();
+        settings.librdkafka.insert(name.clone(), "7654321".to_owned());
+        if settings.validate().is_empty() {
+            for config in clients(&settings).unwrap() {
+                assert_eq!(config.get(&name), Some("7654321"), "{name}");
+                assert!(config.get("linger.ms").is_none() || name != "queue.buffering.max.ms", "two names of one");
+            }
+        }
+    }
 }
 
 #[test]
