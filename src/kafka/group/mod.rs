@@ -5,6 +5,7 @@
 //! gate in [`shared`]: when nobody takes records, the thread first waits and then pauses its partitions, but goes on
 //! polling, so that a slow worker stays a member.
 
+mod look_up;
 mod shared;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::oneshot;
 
+use super::look_up::{Asked, LookUps};
 use super::shared::{Shared, Stage};
 use super::{Assigned, Committed, GroupEvent, GroupOptions, Senders};
 use crate::kafka::client::{client_error, log_line};
@@ -23,10 +24,8 @@ use crate::kafka::record::ConsumedRecord;
 const POLL: Duration = Duration::from_millis(20);
 /// How long a full channel merely holds the thread up, before partitions are paused (which costs fetching anew).
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Longest wait for one answer about offsets.
-const LOOK_UP: Duration = Duration::from_secs(5);
-/// Pause between look-ups that failed.
-const LOOK_UP_AGAIN: Duration = Duration::from_millis(500);
+/// Longest wait for a partition to be moved.
+const SEEK: Duration = Duration::from_secs(5);
 /// On revoke, longest wait for commits that are under way.
 const COMMITS_END: Duration = Duration::from_secs(5);
 
@@ -119,7 +118,7 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("kafka-consumer".to_owned())
         .spawn(move || {
-            Poller { consumer, options, look_up_after: Instant::now(), paused: Vec::new() }.run();
+            Poller { consumer, options, look_ups: LookUps::default(), paused: Vec::new() }.run();
             // By now the consumer has left the group.
             let _nobody_waits = end.send(());
         })
@@ -130,7 +129,7 @@ pub(super) fn start(
 struct Poller {
     consumer: Arc<BaseConsumer<GroupContext>>,
     options: GroupOptions,
-    look_up_after: Instant,
+    look_ups: LookUps,
     /// Partitions that were paused because the channel was full.
     paused: Vec<i32>,
 }
@@ -169,44 +168,55 @@ impl Poller {
         }
     }
 
-    /// Asks for committed offsets and watermarks of partitions that are new, and announces them.
+    /// Asks for committed offsets and watermarks of partitions that are new, and announces those that are answered for.
     fn look_up(&mut self) {
-        let new = self.shared().partitions(|stage| stage == Stage::LookUp);
-        if new.is_empty() || Instant::now() < self.look_up_after {
-            return;
-        }
-        if let Err(error) = self.try_look_up(&new) {
-            self.look_up_after = Instant::now() + LOOK_UP_AGAIN;
-            self.consumer.context().send(GroupEvent::Error(error));
+        let new: Vec<Asked> = self
+            .shared()
+            .partitions(|stage| stage == Stage::LookUp)
+            .into_iter()
+            .map(|(partition, epoch, _)| (partition, epoch))
+            .collect();
+        let due = self.look_ups.due(&new, Instant::now());
+        let Some(patience) = due.iter().map(|asked| self.look_ups.patience(*asked)).max() else { return };
+        let topic = &self.options.topic;
+        let asked = self.list(due.iter().map(|(partition, _)| *partition));
+        let committed = match self.consumer.committed_offsets(asked, patience) {
+            Ok(committed) => committed,
+            Err(error) => {
+                let error = KafkaError::query(format!("committed offsets of `{topic}`"), &error);
+                due.into_iter().for_each(|asked| self.look_ups.failed(asked, Instant::now()));
+                return self.consumer.context().send(GroupEvent::Error(error));
+            }
+        };
+        for asked @ (partition, _) in due {
+            match self.find(&committed, asked) {
+                Ok(assigned) => {
+                    self.shared().set_stage(partition, Stage::Announced);
+                    self.consumer.context().send(GroupEvent::Assigned(assigned));
+                }
+                Err(error) => {
+                    self.look_ups.failed(asked, Instant::now());
+                    let what = format!("offsets of partition {partition} of `{}`", self.options.topic);
+                    self.consumer.context().send(GroupEvent::Error(KafkaError::query(what, &error)));
+                    // It may have taken its whole time. The others have their turn after the next poll.
+                    return;
+                }
+            }
         }
     }
 
-    fn try_look_up(&self, new: &[(i32, u64, Stage)]) -> Result<(), KafkaError> {
-        let topic = &self.options.topic;
-        let asked = self.list(new.iter().map(|(partition, ..)| *partition));
-        let committed = self
-            .consumer
-            .committed_offsets(asked, LOOK_UP)
-            .map_err(|error| KafkaError::query(format!("committed offsets of `{topic}`"), &error))?;
-        for (partition, epoch, _) in new {
-            let what = || format!("offsets of partition {partition} of `{topic}`");
-            let element = committed.find_partition(topic, *partition);
-            let committed = match element {
-                Some(element) => {
-                    element.error().map_err(|error| KafkaError::query(what(), &error))?;
-                    Committed::of(&element)
-                }
-                None => None,
-            };
-            let (low_watermark, high_watermark) = self
-                .consumer
-                .fetch_watermarks(topic, *partition, LOOK_UP)
-                .map_err(|error| KafkaError::query(what(), &error))?;
-            let assigned = Assigned { partition: *partition, epoch: *epoch, committed, low_watermark, high_watermark };
-            self.shared().set_stage(*partition, Stage::Announced);
-            self.consumer.context().send(GroupEvent::Assigned(assigned));
-        }
-        Ok(())
+    fn find(&self, committed: &TopicPartitionList, asked: Asked) -> Result<Assigned, ClientError> {
+        let (topic, (partition, epoch)) = (&self.options.topic, asked);
+        let committed = match committed.find_partition(topic, partition) {
+            Some(element) => {
+                element.error()?;
+                Committed::of(&element)
+            }
+            None => None,
+        };
+        let (low_watermark, high_watermark) =
+            self.consumer.fetch_watermarks(topic, partition, self.look_ups.patience(asked))?;
+        Ok(Assigned { partition, epoch, committed, low_watermark, high_watermark })
     }
 
     /// Moves partitions to where they were told to start, and lets them flow.
@@ -214,7 +224,7 @@ impl Poller {
         for (partition, _, stage) in self.shared().partitions(|stage| matches!(stage, Stage::StartAt(_))) {
             let Stage::StartAt(offset) = stage else { continue };
             // It fails while librdkafka is still about to take the partition up: the next round tries again.
-            if let Err(error) = self.consumer.seek(&self.options.topic, partition, Offset::Offset(offset), LOOK_UP) {
+            if let Err(error) = self.consumer.seek(&self.options.topic, partition, Offset::Offset(offset), SEEK) {
                 tracing::debug!(partition, offset, %error, "The partition cannot be moved yet.");
                 continue;
             }
