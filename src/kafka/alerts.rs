@@ -12,6 +12,8 @@ use super::settings::Settings;
 /// What intake hears.
 #[derive(Debug)]
 pub enum AlertsInput {
+    /// The group has told us our share, which may be nothing: we are a member. Told again in every rebalance.
+    Joined,
     /// A partition is ours. Nothing of it is read until [`AlertsConsumer::start_from`] is called for it.
     Assigned(Assigned),
     /// The next record of a partition that is ours.
@@ -116,6 +118,7 @@ impl AlertsConsumer {
 
 fn input(event: Option<GroupEvent>) -> AlertsInput {
     match event {
+        Some(GroupEvent::Joined) => AlertsInput::Joined,
         Some(GroupEvent::Assigned(assigned)) => AlertsInput::Assigned(assigned),
         Some(GroupEvent::Record { record, .. }) => AlertsInput::Record(record),
         Some(GroupEvent::Revoked { partitions, lost }) => AlertsInput::Revoked { partitions, lost },

@@ -29,8 +29,11 @@ impl IntakeAccounts {
 }
 
 impl IntakeObserver for IntakeAccounts {
-    fn assigned(&self, _assigned: &Assigned) {
+    fn joined(&self) {
         self.joined.set(true);
+    }
+
+    fn assigned(&self, _assigned: &Assigned) {
         self.owns(1);
     }
 
@@ -78,4 +81,29 @@ impl IntakeObserver for IntakeAccounts {
     }
 
     fn trouble(&self, _error: &KafkaError) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::telemetry::{Liveness, Readiness};
+
+    /// A standby that never became ready would hold up a rollout.
+    #[test]
+    fn a_member_without_a_partition_is_ready() {
+        let metrics = Metrics::new("t").unwrap();
+        let readiness = Readiness::default();
+        let accounts = IntakeAccounts {
+            topic: "alerts".to_owned(),
+            progress: Liveness::new(metrics.clone()).register("intake", Duration::from_secs(1), Timestamp::now()),
+            metrics,
+            joined: readiness.condition("alerts group joined", false),
+            partitions: AtomicI64::new(0),
+        };
+        assert!(!readiness.is_ready());
+        accounts.joined();
+        assert!(readiness.is_ready());
+    }
 }

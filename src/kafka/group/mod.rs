@@ -87,6 +87,8 @@ type PreparedCommit = (Arc<BaseConsumer<GroupContext>>, TopicPartitionList, Vec<
 /// What happens to a member.
 #[derive(Debug)]
 pub(super) enum GroupEvent {
+    /// The group has told us our share, be it nothing.
+    Joined,
     /// Nothing is read before [`GroupConsumer::start_from`].
     Assigned(Assigned),
     Record {

@@ -53,6 +53,8 @@ impl GroupContext {
             self.send(GroupEvent::Error(KafkaError::ConsumerFatal(error.to_string())));
             return;
         }
+        // Told even when nothing is assigned: a member that stands by has joined, too.
+        self.send(GroupEvent::Joined);
         self.shared.assign(numbers);
     }
 

@@ -117,9 +117,11 @@ impl LedgerConsumer {
         }
     }
 
-    /// An event in the ledger's words; `None` for partitions that are now told one by one.
+    /// An event in the ledger's words; `None` for what is not told, and for partitions that are now told one by one.
     fn input(&mut self, event: Option<GroupEvent>) -> Option<LedgerInput> {
         Some(match event {
+            // Whoever stands by waits for a partition and for nothing else.
+            Some(GroupEvent::Joined) => return None,
             Some(GroupEvent::Assigned(assigned)) => LedgerInput::Assigned(assigned),
             Some(GroupEvent::Record { record, .. }) => LedgerInput::Record(record.into()),
             Some(GroupEvent::Revoked { partitions, lost }) => {

@@ -150,6 +150,7 @@ impl Running {
     async fn handle(&mut self, input: AlertsInput) -> Result<(), KafkaError> {
         match input {
             AlertsInput::Record(record) => self.take(record),
+            AlertsInput::Joined => self.observer.joined(),
             AlertsInput::Assigned(assigned) => self.assigned(&assigned),
             AlertsInput::Revoked { partitions, lost } => self.revoked(&partitions, lost).await,
             AlertsInput::HighWatermark { partition, offset } => {

@@ -7,6 +7,8 @@ use crate::kafka::{Assigned, KafkaError, Tally};
 
 /// Hears what intake does. Every method does nothing unless it is overridden, must return at once and may be called often.
 pub trait IntakeObserver: Send + Sync {
+    /// We are a member of the group, with partitions or without. Told again in every rebalance.
+    fn joined(&self) {}
     /// A partition is ours.
     fn assigned(&self, _assigned: &Assigned) {}
     /// A partition has gone; `lost` without notice.

@@ -72,6 +72,7 @@ pub(super) fn claim_name(event: &ScanEvent) -> Option<String> {
 pub(super) struct Watcher {
     pub(super) decided: watch::Sender<u64>,
     partitions: watch::Sender<BTreeSet<i32>>,
+    pub(super) joined: watch::Sender<bool>,
     pub(super) trouble: watch::Sender<Vec<&'static str>>,
     /// Partitions were taken without notice.
     lost: AtomicBool,
@@ -82,6 +83,7 @@ impl Watcher {
         Arc::new(Self {
             decided: watch::Sender::new(0),
             partitions: watch::Sender::new(BTreeSet::new()),
+            joined: watch::Sender::new(false),
             trouble: watch::Sender::new(Vec::new()),
             lost: AtomicBool::new(false),
         })
@@ -101,6 +103,9 @@ impl Watcher {
 }
 
 impl IntakeObserver for Watcher {
+    fn joined(&self) {
+        self.joined.send_replace(true);
+    }
     fn assigned(&self, assigned: &alert_responder::kafka::Assigned) {
         self.partitions.send_modify(|partitions| {
             partitions.insert(assigned.partition);

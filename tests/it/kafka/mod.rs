@@ -6,3 +6,4 @@ mod ledger;
 mod outages;
 mod produce;
 mod raw;
+mod standby;
