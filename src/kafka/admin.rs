@@ -10,10 +10,16 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::client::{self, Cluster, LogContext, QUERY_TIMEOUT, blocking};
 use super::error::KafkaError;
-use super::settings::Settings;
+use super::settings::{LARGEST_RECORD, Settings};
 
 /// Segments of a ledger topic that the worker creates are closed daily, so that retention is kept to within a day.
 const SEGMENT_MS: &str = "86400000";
+/// The brokers' own default for a batch: a record of [`LARGEST_RECORD`] bytes and some room for its headers. Brokers may
+/// have another.
+const MAX_MESSAGE_BYTES: &str = "1048588";
+
+/// A dead letters topic that the worker creates, whatever the brokers' defaults are.
+const KEEPS_EVERYTHING: [(&str, &str); 1] = [("cleanup.policy", "delete")];
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,6 +58,7 @@ pub async fn ensure_topics(settings: &Settings) -> Result<TopicsReport, KafkaErr
         ("segment.ms", SEGMENT_MS),
         ("min.insync.replicas", in_sync.as_str()),
         ("unclean.leader.election.enable", "false"),
+        ("max.message.bytes", MAX_MESSAGE_BYTES),
     ];
 
     let alerts = Topics::new(settings, Cluster::Alerts)?;
@@ -61,7 +68,13 @@ pub async fn ensure_topics(settings: &Settings) -> Result<TopicsReport, KafkaErr
     report.alerts_partitions = shape.partitions;
 
     let ledger = Topics::new(settings, Cluster::Ledger)?;
-    ledger.ensure(settings, &settings.dead_letters_topic, 1, &[], &mut report.created).await?;
+    ledger.ensure(settings, &settings.dead_letters_topic, 1, &KEEPS_EVERYTHING, &mut report.created).await?;
+    if !settings.embedded {
+        let config = ledger.topic_config(&settings.dead_letters_topic).await?;
+        if let Some(problem) = dead_letters_problem(&config) {
+            return Err(KafkaError::TopicUnfit { topic: settings.dead_letters_topic.clone(), problem });
+        }
+    }
     let shape = ledger
         .ensure(settings, &settings.ledger_topic, settings.ledger.partitions, &durable, &mut report.created)
         .await?;
@@ -86,7 +99,7 @@ pub async fn ensure_topics(settings: &Settings) -> Result<TopicsReport, KafkaErr
         report
             .warnings
             .extend(problems.into_iter().map(|problem| format!("topic `{}`: {problem}", settings.ledger_topic)));
-        if let Some(problem) = compaction_problem(&config) {
+        if let Some(problem) = compaction_problem(&config).or_else(|| size_problem(&config)) {
             return Err(unfit(problem));
         }
         report.ledger_retention = config
@@ -106,10 +119,35 @@ pub async fn ensure_topics(settings: &Settings) -> Result<TopicsReport, KafkaErr
 
 /// No operator's word helps here: the offsets of the ledger must have no gaps.
 fn compaction_problem(config: &HashMap<String, String>) -> Option<String> {
-    let policy = config.get("cleanup.policy").map_or("delete", String::as_str);
-    (policy != "delete").then(|| {
+    compaction(config).map(|policy| {
         format!(
             "cleanup.policy is `{policy}`, and compaction would tear holes into the ledger; set cleanup.policy=delete"
+        )
+    })
+}
+
+/// Dead letters have the keys of their records, or none.
+fn dead_letters_problem(config: &HashMap<String, String>) -> Option<String> {
+    compaction(config).map(|policy| {
+        format!(
+            "cleanup.policy is `{policy}`: the brokers would refuse every dead letter without a key, and drop all but the \
+             last of each key; set cleanup.policy=delete"
+        )
+    })
+}
+
+/// The policy, where it compacts.
+fn compaction(config: &HashMap<String, String>) -> Option<&str> {
+    config.get("cleanup.policy").map(String::as_str).filter(|policy| *policy != "delete")
+}
+
+/// A record that the topic refuses would be appended again and again, and hold up everything behind it.
+fn size_problem(config: &HashMap<String, String>) -> Option<String> {
+    let bytes = config.get("max.message.bytes")?;
+    bytes.parse::<usize>().is_ok_and(|bytes| bytes < LARGEST_RECORD).then(|| {
+        format!(
+            "max.message.bytes is {bytes}, and records of the ledger may have {LARGEST_RECORD}; set \
+             max.message.bytes={MAX_MESSAGE_BYTES} or more"
         )
     })
 }
@@ -273,6 +311,27 @@ mod tests {
         assert_eq!(problems(3, &[SAFE[1]]), 1, "a broker that does not say has the default of 1");
         assert_eq!(problems(3, &[SAFE[0], ("unclean.leader.election.enable", "true")]), 1);
         assert_eq!(problems(1, &[("unclean.leader.election.enable", "true")]), 3);
+    }
+
+    #[test]
+    fn a_ledger_that_refuses_large_records_is_unfit() {
+        for fits in ["1048576", "1048588", "8388608"] {
+            assert_eq!(size_problem(&config(&[("max.message.bytes", fits)])), None);
+        }
+        assert_eq!(size_problem(&config(&SAFE)), None, "a broker that does not say has the default");
+        let problem = size_problem(&config(&[("max.message.bytes", "1048575")])).unwrap_or_default();
+        assert!(problem.contains("set max.message.bytes=1048588"), "{problem}");
+        assert!(MAX_MESSAGE_BYTES.parse::<usize>().is_ok_and(|bytes| bytes >= LARGEST_RECORD));
+    }
+
+    #[test]
+    fn compacted_dead_letters_are_unfit() {
+        assert_eq!(dead_letters_problem(&config(&[])), None);
+        assert_eq!(dead_letters_problem(&config(&KEEPS_EVERYTHING)), None);
+        for policy in ["compact", "compact,delete", "delete,compact"] {
+            let problem = dead_letters_problem(&config(&[("cleanup.policy", policy)])).unwrap_or_default();
+            assert!(problem.contains(policy) && problem.contains("set cleanup.policy=delete"), "{problem}");
+        }
     }
 
     #[test]
