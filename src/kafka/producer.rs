@@ -73,8 +73,10 @@ fn fatal(producer: &FutureProducer<LogContext>) -> Option<KafkaError> {
     producer.client().fatal_error().map(|(code, reason)| KafkaError::ProducerFatal(format!("{code}: {reason}")))
 }
 
-/// A record on its way: resolves to its partition and offset once every in-sync replica has it. Dropping it does not take
-/// the record back.
+/// A record on its way: resolves to its partition and offset once every in-sync replica has it.
+///
+/// Dropping it does not take the record back while anything else holds the producer: its writer, or another delivery. Whoever
+/// drops the last of them drops the records that are still in its queue or under way.
 #[must_use = "a record counts as written only once this has resolved"]
 pub struct Delivery {
     future: DeliveryFuture,

@@ -15,7 +15,7 @@ use super::group::Committed;
 use super::record::ConsumedRecord;
 use super::settings::Settings;
 
-/// A scan that reads nothing for so long is given up.
+/// A scan that is given nothing to read for so long is given up.
 const STALLED: Duration = Duration::from_secs(30);
 /// Records that may wait to be taken.
 const AHEAD: usize = 1000;
@@ -241,6 +241,8 @@ struct Scan {
     consumer: BaseConsumer<LogContext>,
     /// Where each partition ends, for a scan that ends.
     open: Option<BTreeMap<i32, i64>>,
+    /// Longest silence of the brokers.
+    stalled: Duration,
 }
 
 impl Scan {
@@ -262,7 +264,7 @@ impl Scan {
                 .map(|marks| (marks.partition, marks.high))
                 .collect()
         });
-        Ok(Self { consumer, open })
+        Ok(Self { consumer, open, stalled: STALLED })
     }
 
     fn run(mut self, sender: &mpsc::Sender<Scanned>) {
@@ -270,7 +272,6 @@ impl Scan {
         while !sender.is_closed() && self.open.as_ref().is_none_or(|open| !open.is_empty()) {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
-                    last_progress = Instant::now();
                     let record = ConsumedRecord::copy(&message);
                     let end = self.open.as_mut().map(|open| (open.get(&record.partition).copied(), open));
                     if let Some((end, open)) = end {
@@ -285,6 +286,8 @@ impl Scan {
                     if sender.blocking_send(Scanned::Record(record)).is_err() {
                         return;
                     }
+                    // Only now: whoever takes the records may take their time.
+                    last_progress = Instant::now();
                 }
                 // The last offsets before the end may hold no record (transaction markers, compaction).
                 Some(Err(ClientError::PartitionEOF(partition))) => {
@@ -298,8 +301,9 @@ impl Scan {
                 },
                 None => {}
             }
-            if self.open.is_some() && last_progress.elapsed() > STALLED {
-                let error = KafkaError::TimedOut { what: "reading a topic".to_owned(), seconds: STALLED.as_secs() };
+            if self.open.is_some() && last_progress.elapsed() > self.stalled {
+                let error =
+                    KafkaError::TimedOut { what: "reading a topic".to_owned(), seconds: self.stalled.as_secs() };
                 return drop(sender.blocking_send(Scanned::Failed(error)));
             }
         }
@@ -310,6 +314,7 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::{EmbeddedBroker, produce_lines};
 
     #[tokio::test]
     async fn a_scan_whose_thread_has_died_does_not_end_as_if_it_were_complete() {
@@ -324,6 +329,30 @@ mod tests {
         sender.send(Scanned::End).await.unwrap();
         assert!(stream.next().await.is_none());
         assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_pauses_does_not_stall_the_scan() {
+        let broker = EmbeddedBroker::start(&[("alerts", 1)]).unwrap();
+        let settings = broker.settings();
+        produce_lines(&settings, "alerts", &b"1\n2\n3\n4\n"[..]).await.unwrap();
+        let mut config = client::consumer(&settings, Cluster::Alerts).unwrap();
+        config.set("group.id", "g").set("enable.partition.eof", "true");
+        let mut scan = blocking(move || Scan::begin(&config, "alerts", ScanExtent::Everything)).await.unwrap().unwrap();
+        scan.stalled = Duration::from_secs(4);
+        let (sender, records) = mpsc::channel(1);
+        let thread = std::thread::spawn(move || scan.run(&sender));
+        let mut stream = RecordStream { records, ended: false };
+        let mut count = 0;
+        while let Some(record) = stream.next().await {
+            record.unwrap();
+            count += 1;
+            if count == 1 {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+        assert_eq!(count, 4);
+        thread.join().unwrap();
     }
 
     #[test]

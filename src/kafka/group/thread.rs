@@ -121,7 +121,8 @@ pub(super) fn start(
         .name("kafka-consumer".to_owned())
         .spawn(move || {
             Poller { consumer, options, look_ups: LookUps::default(), paused: Vec::new() }.run();
-            // By now the consumer has left the group.
+            // By now the consumer has left the group, unless a commit or a question is under way: it holds the consumer for
+            // as long as that takes, and leaves with it.
             let _nobody_waits = end.send(());
         })
         .map_err(|error| KafkaError::Client(format!("cannot start a thread: {error}")))?;
