@@ -57,7 +57,8 @@ async fn a_ledger_that_is_away_holds_commits_back_and_nothing_is_lost() {
     first.watcher.until_owning(1).await;
     let settings = &broker.settings;
     let commits = committed(settings, Cluster::Alerts, &settings.group_id, &settings.alerts_topic).await.unwrap();
-    assert!(commits.is_empty(), "{commits:?}");
+    // The beginning may be committed, so that the next owner knows where in the ledger to look; nothing beyond it.
+    assert!(commits.values().all(|commit| commit.offset == 0), "{commits:?}");
 
     ledger.set_up(true);
     tokio::time::timeout(PATIENCE, async {
