@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use alert_responder::event::DeadLetterReason;
-use alert_responder::kafka::{Cluster, Committed, Settings, committed, read_all};
+use alert_responder::kafka::{Cluster, Settings, Tally, committed, read_all};
 
 use super::intake::{balance, produce, start};
 use crate::support::broker::Broker;
@@ -45,7 +45,9 @@ async fn commit_metadata_that_is_not_utf8_counts_as_foreign() {
     produce(&broker, ["skip 0".to_owned(), "scan 1".to_owned()]).await;
     commit(settings, &settings.group_id, &settings.alerts_topic, 1, b"h\xf6he").await;
     let found = committed(settings, Cluster::Alerts, &settings.group_id, &settings.alerts_topic).await.unwrap();
-    assert_eq!(found, [(0, Committed { offset: 1, metadata: String::new() })].into());
+    // Apache Kafka has put replacement characters into it by now; other brokers hand out what they were given.
+    assert_eq!((found.len(), found[&0].offset), (1, 1));
+    assert_eq!(Tally::from_metadata(&found[&0].metadata), None);
     let running = start(&broker);
     running.watcher.until_decided(1).await;
     running.stop().await;
