@@ -205,9 +205,13 @@ impl Client {
             }
             let page = match self.get(url, PAGE_LIMIT).await {
                 Ok(page) => page,
-                // An empty list of the sibling resource is documented as this 404. Any other 404 is a wrong place, not a
-                // list without our scan.
-                Err(DefenderError::Api { error, .. }) if error.is_not_found() && error.code == "ResourceNotFound" => {
+                // An empty list of the sibling resource is documented as this 404, and past the last action our own
+                // question has an empty answer too. Where a link was followed it means that the link is good no more:
+                // what it led to was never shown, and the list would prove an absence that nobody saw. Any other 404
+                // is a wrong place, not a list without our scan.
+                Err(DefenderError::Api { error, .. })
+                    if link.is_none() && error.is_not_found() && error.code == "ResourceNotFound" =>
+                {
                     return Ok(actions);
                 }
                 Err(error) => return Err(error),

@@ -263,6 +263,47 @@ async fn however_many_ask_one_token_is_requested() {
     assert_eq!(authority.received().len(), 1);
 }
 
+/// A server of lists: what it answers follows from the head of each request.
+async fn list_server(answer: fn(&str) -> (&'static str, &'static str)) -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (status, body) = answer(&serve(&mut stream, Until::Head).await);
+            let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).await.unwrap();
+        }
+    });
+    (url, tasks)
+}
+
+#[tokio::test]
+async fn a_link_to_more_that_leads_nowhere_is_no_end_of_a_list() {
+    const NOT_FOUND: (&str, &str) = ("404 Not Found", r#"{"error":{"code":"ResourceNotFound","message":"none"}}"#);
+    const ONE: (&str, &str) = ("200 OK", r#"{"value":[{"id":"one","type":"RunAntiVirusScan","status":"Pending"}]}"#);
+    const LINKED: (&str, &str) = (
+        "200 OK",
+        r#"{"value":[{"id":"one","type":"RunAntiVirusScan","status":"Pending"}],"@odata.nextLink":"https://h/x?token=1"}"#,
+    );
+    const ONLY_A_LINK: (&str, &str) = ("200 OK", r#"{"value":[],"@odata.nextLink":"https://h/x?token=1"}"#);
+    type Answer = fn(&str) -> (&'static str, &'static str);
+    let servers: [(Answer, Option<usize>); 4] = [
+        (|_| NOT_FOUND, Some(0)),
+        // Asked for what comes after the last one, the API may say that there is none in the same way.
+        (|head| if head.contains("skip=0") { ONE } else { NOT_FOUND }, Some(1)),
+        (|head| if head.contains("skip=0") { LINKED } else { NOT_FOUND }, None),
+        (|head| if head.contains("skip=0") { ONLY_A_LINK } else { NOT_FOUND }, None),
+    ];
+    let tokens = Raw::start(Until::Answer(TOKEN)).await;
+    for (number, (answer, expected)) in servers.into_iter().enumerate() {
+        let (url, _tasks) = list_server(answer).await;
+        let client = Client::new(&settings(&tokens.url, &url)).unwrap();
+        let list = client.list_scan_actions(jiff::Timestamp::now()).await;
+        assert_eq!(list.as_ref().ok().map(Vec::len), expected, "server {number}: {list:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_huge_answer_is_not_read_to_its_end() {
     const HUGE: &str = "HTTP/1.1 201 Created\r\ncontent-length: 999999999\r\n\r\n";
