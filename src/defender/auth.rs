@@ -13,7 +13,7 @@ use super::error::DefenderError;
 use super::gate::boot_time;
 use super::http;
 use super::settings::Settings;
-use super::text::{clean, excerpt};
+use super::text::clean;
 
 /// A token answer is a few kilobytes.
 const TOKEN_ANSWER_LIMIT: usize = 256 * 1024;
@@ -241,11 +241,13 @@ fn refused(status: u16, body: &[u8], secret: &str) -> DefenderError {
         }
         text
     };
+    // Struck out before anything is cut: a secret that lies across the cut would stay in part.
+    let shown = |text: &str, max: usize| clean(&redact(text), max);
     let description =
-        text("error_description").map_or_else(|| redact(&excerpt(body, 500)), |text| clean(&redact(text), 500));
+        text("error_description").map_or_else(|| shown(&String::from_utf8_lossy(body), 500), |text| shown(text, 500));
     match text("error") {
         Some(error) if (400..500).contains(&status) && status != 429 && error != "temporarily_unavailable" => {
-            DefenderError::TokenRefused { status, error: clean(error, 100), description }
+            DefenderError::TokenRefused { status, error: shown(error, 100), description }
         }
         _ => DefenderError::TokenUnavailable(format!("{status}: {description}")),
     }
@@ -265,6 +267,22 @@ mod tests {
         assert!(text.contains("[secret] or [secret] Trace"), "{text}");
         let plain = refused(502, b"<html>abc~def+123</html>", "abc~def+123");
         assert!(plain.is_retryable() && !plain.to_string().contains("abc~"));
+    }
+
+    #[test]
+    fn a_secret_is_struck_out_wherever_it_lies() {
+        let secret = "abc~def+123";
+        for before in 480..500 {
+            let plain = format!("{}{secret}{secret}", "-".repeat(before));
+            let told = serde_json::json!({ "error": "e", "error_description": plain }).to_string();
+            for body in [plain, told] {
+                let text = refused(400, body.as_bytes(), secret).to_string();
+                assert!(!text.contains("abc"), "{text}");
+            }
+        }
+        let odd = refused(400, br#"{"error":"abc~def+123 is no secret"}"#, secret);
+        assert!(!format!("{odd} {odd:?}").contains("abc"), "{odd:?}");
+        assert!(odd.to_string().contains("[secret] is no secret"), "{odd}");
     }
 
     #[test]
