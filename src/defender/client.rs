@@ -32,8 +32,8 @@ const PAGE_LIMIT: usize = 32 * 1024 * 1024;
 const LIST_LIMIT: usize = 200_000;
 /// So that empty pages with links to more cannot keep us for ever.
 const PAGES_LIMIT: usize = 10_000;
-/// Defender documents no longest comment; ours are a few hundred characters.
-const COMMENT_LIMIT: usize = 4000;
+/// Characters of a comment. Defender documents no most; this is the most that `scheduler.comment_max_chars` may allow.
+const COMMENT_LIMIT: usize = 2000;
 
 /// One request for a scan.
 #[derive(Debug, Clone, Copy)]
@@ -359,8 +359,8 @@ fn check(request: &ScanRequest<'_>) -> Result<(), String> {
     if !matches!(request.scan_type, "Quick" | "Full") {
         return Err(format!("{:?} is not a scan type (Quick or Full)", request.scan_type));
     }
-    if request.comment.trim().is_empty() || request.comment.len() > COMMENT_LIMIT {
-        return Err(format!("a comment must have 1 to {COMMENT_LIMIT} bytes"));
+    if request.comment.trim().is_empty() || request.comment.chars().count() > COMMENT_LIMIT {
+        return Err(format!("a comment must have 1 to {COMMENT_LIMIT} characters"));
     }
     Ok(())
 }

@@ -282,3 +282,27 @@ async fn a_refused_connection_is_nothing_sent_and_comes_back() {
     simulator.stop().await;
     assert_eq!(scan(&client, "ws-1").await.as_str(), "unreachable");
 }
+
+/// The client refuses no comment that the scheduler's settings allow, and finds it again whole.
+#[tokio::test]
+async fn the_longest_comment_that_may_be_configured_is_sent_whole() {
+    let longest = |comment_max_chars| {
+        let settings = alert_responder::scheduler::Settings { comment_max_chars, ..Default::default() };
+        settings.validate().iter().any(|wrong| wrong.contains("comment_max_chars"))
+    };
+    assert!(!longest(2000) && longest(2001));
+    let (simulator, client) = with(&["ws-1"], Config::default()).await;
+    let ask = async |comment: &str| {
+        let must_leave_by = LeaveBy::from_now(Duration::from_secs(5));
+        let machine_id = &machine_id_of("ws-1");
+        client.run_antivirus_scan(ScanRequest { machine_id, comment, scan_type: "Quick", must_leave_by }).await
+    };
+    // Four bytes each.
+    let comment = "\u{1f9ea}".repeat(2000 - 15) + " [scan 7f3k2qa]";
+    assert_eq!(comment.chars().count(), 2000);
+    let ScanAnswer::Accepted { action } = ask(&comment).await else { panic!("not accepted") };
+    assert_eq!(action.requestor_comment, Some(comment.clone()));
+    let refused = ask(&(comment + "!")).await;
+    assert!(matches!(refused, ScanAnswer::NotSent { cause: NotSent::Invalid, .. }), "{refused:?}");
+    assert_eq!(simulator.calls(Endpoint::Scan).len(), 1);
+}
