@@ -53,14 +53,12 @@ pub async fn audit(
     for (partition, committed) in commits {
         audit.committed(partition, committed.offset, CommittedTally::from_metadata(&committed.metadata));
     }
-    for (partition, committed) in
-        kafka::committed(kafka, Cluster::Ledger, &kafka.dispatch_group_id(), &kafka.ledger_topic)
-            .await
-            .context("reading what dispatch has committed")?
-    {
-        if let Some(claim) = claim_of(&committed.metadata) {
-            audit.ledger_claim(partition, &claim);
-        }
+    let positions = kafka::committed(kafka, Cluster::Ledger, &kafka.dispatch_group_id(), &kafka.ledger_topic)
+        .await
+        .context("reading what dispatch has committed")?;
+    let own = kafka.ledger.partition;
+    if let Some(claim) = positions.get(&own).and_then(|committed| claim_of(&committed.metadata)) {
+        audit.ledger_claim(own, &claim);
     }
     read_ledger(&mut audit, kafka).await.context("reading the ledger")?;
     read_dead_letters(&mut audit, kafka).await.context("reading the dead letters")?;
@@ -81,8 +79,16 @@ fn claim_of(metadata: &str) -> Option<String> {
     serde_json::from_str::<Position>(metadata).ok()?.claim
 }
 
-async fn read_ledger(audit: &mut Audit, kafka: &kafka::Settings) -> Result<(), KafkaError> {
-    let mut records = RecordStream::open(kafka, Cluster::Ledger, &kafka.ledger_topic, ScanExtent::Everything).await?;
+/// Reads the partition of this configuration's tenant. Those of others belong to workers with their own commits, quota and
+/// caps, to which this configuration says nothing.
+async fn read_ledger(audit: &mut Audit, kafka: &kafka::Settings) -> anyhow::Result<()> {
+    let (topic, partition) = (&kafka.ledger_topic, kafka.ledger.partition);
+    let marks = kafka::watermarks(kafka, Cluster::Ledger, topic).await?;
+    let Some(own) = marks.iter().find(|marks| marks.partition == partition) else {
+        anyhow::bail!("`{topic}` has no partition {partition}; set kafka.ledger.partition to that of the tenant");
+    };
+    let extent = ScanExtent::PartitionFrom { partition, offset: own.low };
+    let mut records = RecordStream::open(kafka, Cluster::Ledger, topic, extent).await?;
     while let Some(record) = records.next().await {
         let record = LedgerRecord::from(record?);
         audit.ledger_record(record.partition, record.offset, record.event.as_ref());

@@ -38,8 +38,8 @@ use balance::Balance;
 use lane::Lane;
 use violation::Violations;
 
-/// The audit of one ledger. Records of one ledger partition must come in the order of their offsets; everything else may
-/// come in any order.
+/// The audit of what one group did: its commits, and the ledger partition that it writes. Records of one ledger partition
+/// must come in the order of their offsets; everything else may come in any order.
 #[derive(Debug)]
 pub struct Audit {
     options: AuditOptions,
