@@ -27,6 +27,8 @@ struct Partition {
 #[derive(Debug, Default)]
 pub(super) struct Balance {
     partitions: BTreeMap<i32, Partition>,
+    /// Older records of the ledger than those that were read are gone, if any were left to read.
+    pub(super) ledger_late: bool,
     /// Older dead letters than those that were read are gone.
     pub(super) dead_letters_late: bool,
 }
@@ -59,8 +61,9 @@ impl Balance {
         violations: &mut Violations,
         notes: &mut Vec<String>,
     ) -> Vec<PartitionReport> {
-        // Without a single record the ledger shows nothing; nothing is what it must hold.
-        let ledger_late = lanes.values().any(|lane| (!lane.complete && lane.reach.is_some()) || lane.too_new.is_some());
+        // A ledger without a single record that never held one shows nothing; nothing is what it must hold.
+        let ledger_late = self.ledger_late
+            || lanes.values().any(|lane| (!lane.complete && lane.reach.is_some()) || lane.too_new.is_some());
         self.collect_requests(lanes);
         let late = self.dead_letters_late;
         let mut reports = Vec::new();

@@ -87,6 +87,9 @@ async fn read_ledger(audit: &mut Audit, kafka: &kafka::Settings) -> anyhow::Resu
     let Some(own) = marks.iter().find(|marks| marks.partition == partition) else {
         anyhow::bail!("`{topic}` has no partition {partition}; set kafka.ledger.partition to that of the tenant");
     };
+    if own.low > 0 {
+        audit.ledger_begins_late();
+    }
     let extent = ScanExtent::PartitionFrom { partition, offset: own.low };
     let mut records = RecordStream::open(kafka, Cluster::Ledger, topic, extent).await?;
     while let Some(record) = records.next().await {

@@ -69,6 +69,11 @@ impl Audit {
         self.lanes.entry(partition).or_insert_with(|| Lane::new(partition)).committed_claim(claim);
     }
 
+    /// The ledger no longer reaches back to its beginning, however many records are left in it.
+    pub fn ledger_begins_late(&mut self) {
+        self.balance.ledger_late = true;
+    }
+
     /// A dead letter: topic, partition and offset of the record that it keeps, and the reason.
     pub fn dead_letter(&mut self, topic: &str, partition: i32, offset: i64, reason: DeadLetterReason) {
         if topic == self.options.alerts_topic {
