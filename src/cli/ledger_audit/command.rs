@@ -26,6 +26,10 @@ pub struct LedgerAuditArgs {
     /// age limit is then a violation.
     #[arg(long)]
     pub at_rest: bool,
+    /// Quota and total cap have not changed since the log began: judge what former owners did by them too. Otherwise the
+    /// latest owner alone is judged by them, as a change of the configuration brings a new one.
+    #[arg(long)]
+    pub every_owner: bool,
     /// Violations listed of each kind, and requests in flight listed. All are counted.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub list: usize,
@@ -44,6 +48,7 @@ pub async fn audit(
     let mut options = AuditOptions::new(&kafka.alerts_topic, &scheduler.quota);
     (options.listed_violations, options.listed_in_flight) = (args.list, args.list);
     options.blast_radius = Some((scheduler.blast_radius.devices, scheduler.blast_radius.per));
+    options.every_owner = args.every_owner;
     options.at_rest = args.at_rest.then(jiff::Timestamp::now);
     let mut audit = Audit::new(options);
     // The commits first: what they count is durable by then, so everything read after them must show it.

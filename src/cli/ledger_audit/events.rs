@@ -20,7 +20,7 @@ impl Lane {
                 self.counts.claims += 1;
                 self.claim = Some(claim.claim.clone());
                 self.claimed_at = Some(place.offset);
-                self.radius.claimed(place.options.clock_tolerance);
+                self.radius.claimed(place.options);
             }
             EventBody::Control(control) => match &control.control {
                 ControlAction::Halted => self.halted = self.halted.or(Some(place.offset)),

@@ -22,9 +22,11 @@ pub struct AuditOptions {
     pub minute_window: Duration,
     /// Length of the long window.
     pub hour_window: Duration,
-    /// Distinct devices that all rules together may reach, and in what time; `None` where that is not checked. It is
-    /// configuration, and a change of it brings a new owner: only the latest owner's intents are judged by it.
+    /// Distinct devices that all rules together may reach, and in what time; `None` where that is not checked.
     pub blast_radius: Option<(u32, Duration)>,
+    /// Quota and total cap have not changed since the log began, so former owners are judged by them too. They are
+    /// configuration, and a change of it brings a new owner: otherwise the latest owner alone is judged by them.
+    pub every_owner: bool,
     /// The worker has nothing left to do at this moment, so a request that still waits past its age limit is a violation.
     /// Otherwise such requests are only counted.
     pub at_rest: Option<Timestamp>,
@@ -57,6 +59,7 @@ impl AuditOptions {
             minute_window: quota.minute_window,
             hour_window: quota.hour_window,
             blast_radius: None,
+            every_owner: false,
             at_rest: None,
             overdue_margin: Duration::from_secs(300),
             clock_tolerance: Duration::from_secs(60),

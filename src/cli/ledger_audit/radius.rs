@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::inputs::AuditOptions;
 use super::lane::{Key, Lane, Place, key};
 use super::violation::ViolationCode;
 use crate::event::{Intent, RuleLimit};
@@ -125,7 +126,7 @@ pub(super) struct Radius {
     of_rule: HashMap<Box<str>, Vec<usize>>,
     /// Intents of the last day, oldest first.
     past: VecDeque<Past>,
-    /// Offsets that prove that the total cap was passed, under the latest claim.
+    /// Offsets that prove that the total cap was passed, under the latest claim where only that is judged.
     total_passed: Vec<[i64; 3]>,
 }
 
@@ -154,9 +155,12 @@ impl Radius {
         }
     }
 
-    /// Another owner: its clock may be ahead of the one that wrote so far.
-    pub(super) fn claimed(&mut self, tolerance: Duration) {
-        self.total_passed.clear();
+    /// Another owner: its clock may be ahead of the one that wrote so far, and the total cap another.
+    pub(super) fn claimed(&mut self, options: &AuditOptions) {
+        let tolerance = options.clock_tolerance;
+        if !options.every_owner {
+            self.total_passed.clear();
+        }
         self.past.iter_mut().for_each(|past| past.of_another = true);
         for window in &mut self.windows {
             let before = std::mem::take(&mut window.by_time);
@@ -329,7 +333,7 @@ impl Lane {
         }
     }
 
-    /// The configuration in hand says how many devices may be reached in total; it speaks of the latest owner alone.
+    /// The configuration in hand says how many devices may be reached in total; of former owners only where we are told so.
     pub(super) fn check_total_radius(&mut self, violations: &mut super::violation::Violations) {
         for offsets in std::mem::take(&mut self.radius.total_passed) {
             violations.ledger(ViolationCode::BlastRadiusExceeded, self.partition, &offsets, || {

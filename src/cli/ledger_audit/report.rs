@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::inputs::AuditOptions;
 use super::lane::Lane;
-use super::quota::busiest;
+use super::quota::count_calls;
 use super::scans::Phase;
 use super::violation::{Violation, ViolationCode, Violations};
 use crate::event::{DeadLetterReason, Outcome, SkippedReason};
@@ -220,7 +220,7 @@ pub(super) fn draw(
         let lane = &*lane;
         lane.requests.values().filter_map(|request| request.end).for_each(|end| add(end.outcome, 1));
         unaccounted = unaccounted.saturating_add(count_requests(lane, &mut requests, &options, &mut violations));
-        count_calls(lane, &options, &mut calls, &mut violations);
+        count_calls(lane, &options, &mut calls, &mut violations, &mut notes);
         too_new |= lane.too_new.is_some();
         ledger.extend(lane_report(lane));
         notes.extend(lane_notes(lane));
@@ -303,28 +303,6 @@ fn count_requests(lane: &Lane, report: &mut RequestReport, options: &AuditOption
         }
     }));
     lost
-}
-
-fn count_calls(lane: &Lane, options: &AuditOptions, calls: &mut CallReport, violations: &mut Violations) {
-    calls.intents += lane.counts.intents;
-    calls.withdrawn += lane.counts.withdrawn;
-    calls.failed += lane.counts.attempts_failed;
-    calls.accepted += lane.counts.accepted;
-    calls.joined += lane.counts.joined;
-    for (window, limit) in [(options.minute_window, options.per_minute), (options.hour_window, options.per_hour)] {
-        let (most, excesses) = busiest(&lane.calls, window, limit);
-        calls.windows.push(WindowReport {
-            partition: lane.partition,
-            seconds: window.as_secs(),
-            calls: u64::try_from(most).unwrap_or(u64::MAX),
-            limit,
-        });
-        for excess in excesses {
-            violations.ledger(ViolationCode::QuotaExceeded, lane.partition, &[excess.offset], || {
-                format!("more than {limit} calls arrived in the {window:?} before {}", excess.at)
-            });
-        }
-    }
 }
 
 fn lane_report(lane: &Lane) -> Option<LaneReport> {

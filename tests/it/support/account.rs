@@ -203,7 +203,7 @@ pub(crate) fn quota_is_kept(calls: &[Call], windows: &[(usize, Duration)], answe
 /// The balance as the program itself draws it up: `ledger audit` must find nothing wrong.
 pub(crate) fn audit_balances(config: &std::path::Path) -> Vec<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_alert-responder"))
-        .args(["ledger", "audit", "--output", "json", "--config", &config.display().to_string()])
+        .args(["ledger", "audit", "--every-owner", "--output", "json", "--config", &config.display().to_string()])
         .env_clear()
         .output()
         .expect("the binary starts");

@@ -2,6 +2,7 @@
 
 use super::builder::{DEVICE, Log, OTHER};
 use super::guards::{asks, intends, silence};
+use super::planted::more_calls;
 use crate::cli::ledger_audit::{Audit, AuditOptions, ViolationCode};
 use crate::event::*;
 
@@ -199,4 +200,39 @@ fn a_call_that_was_made_though_a_silence_came_before_its_intent() {
     log.intent("s1", 1, &["r10"]);
     log.withdrawn("s1", 1);
     log.assert_clean();
+}
+
+/// A change of the quota brings a new owner, so it says nothing of windows that former owners filled alone.
+#[test]
+fn the_quota_judges_windows_with_a_call_of_the_latest_owner() {
+    let audit = |log: &Log, per_minute: u32, every_owner: bool| {
+        let mut audit = Audit::new(AuditOptions { per_minute, every_owner, ..AuditOptions::default() });
+        log.tell(&mut audit);
+        let report = audit.finish();
+        let found: Vec<_> = report.violations.iter().map(|found| (found.code, found.offsets.clone())).collect();
+        (found, report.notes.iter().any(|note| note.contains("former owners made up to 60 calls in 60 s")))
+    };
+    let exceeded = |offset| vec![(ViolationCode::QuotaExceeded, vec![offset])];
+    let mut log = Log::begun();
+    more_calls(&mut log, 0, 60, 0, AttemptResult::RateLimited);
+    log.claimed("b");
+    // The limit was lowered from 100 to 50 by the restart.
+    assert_eq!(audit(&log, 50, false), (vec![], true));
+    assert_eq!(audit(&log, 50, true), (exceeded(2 + 50 * 3 + 1), false));
+    assert_eq!(audit(&log, 100, true), (vec![], false));
+    // The new owner has read of the calls before it, and has to wait for them.
+    more_calls(&mut log, 60, 1, 0, AttemptResult::RateLimited);
+    let first_of_b = log.next - 2;
+    assert_eq!(audit(&log, 50, false), (exceeded(first_of_b), false));
+    more_calls(&mut log, 61, 40, 0, AttemptResult::RateLimited);
+    assert_eq!(audit(&log, 100, false), (exceeded(log.next - 2), false));
+
+    let mut patient = Log::begun();
+    more_calls(&mut patient, 0, 60, 0, AttemptResult::RateLimited);
+    patient.claimed("b");
+    patient.now += 61;
+    more_calls(&mut patient, 60, 50, 0, AttemptResult::RateLimited);
+    assert_eq!(audit(&patient, 50, false), (vec![], true));
+    more_calls(&mut patient, 110, 1, 0, AttemptResult::RateLimited);
+    assert_eq!(audit(&patient, 50, false), (exceeded(patient.next - 2), false));
 }

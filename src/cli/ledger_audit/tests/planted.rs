@@ -300,16 +300,20 @@ fn a_call_while_halted() {
 /// `count` scans of as many devices, `gap` seconds apart, each call answered at once.
 fn many_calls(count: u32, gap: i64, last: AttemptResult) -> Log {
     let mut log = Log::begun();
-    for number in 0..count {
+    more_calls(&mut log, 0, count, gap, last);
+    log
+}
+
+pub(super) fn more_calls(log: &mut Log, from: u32, count: u32, gap: i64, last: AttemptResult) {
+    for number in from..from + count {
         log.device = String::leak(format!("{number:040x}"));
         let (id, scan) = (format!("r{}", 100 + number), format!("s{number}"));
         log.requested(&id);
         log.intent(&scan, 1, &[&id]);
-        let result = if number + 1 == count { last } else { AttemptResult::RateLimited };
+        let result = if number + 1 == from + count { last } else { AttemptResult::RateLimited };
         log.attempt_failed(&scan, 1, result, true);
         log.now += gap;
     }
-    log
 }
 
 #[test]

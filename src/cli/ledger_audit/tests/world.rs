@@ -370,6 +370,7 @@ impl World {
         let total = &self.settings.blast_radius;
         AuditOptions {
             blast_radius: Some((total.devices, total.per)),
+            every_owner: true,
             ..AuditOptions::new("alerts", &self.settings.quota)
         }
     }
