@@ -28,6 +28,7 @@ impl Lane {
             self.void_intents.insert((scan_id, body.attempt), place.offset);
             return;
         }
+        self.show_alive(&body.request_ids, place);
         if self.repeats_intent(body) {
             place.repeated = true;
             return;

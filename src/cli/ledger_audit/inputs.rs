@@ -34,7 +34,8 @@ pub struct AuditOptions {
     pub overdue_margin: Duration,
     /// How far the clocks of two owners may differ before an end that is earlier than its beginning is a violation.
     pub clock_tolerance: Duration,
-    /// How long, in time of the log, a request that ended is known again. After it the same request begins anew.
+    /// How long, in time of the log, a request that ended is known again for certain. For a day from then on it may be, as
+    /// the worker knows the latest requests for longer; after that the same request begins anew.
     pub memory: Duration,
     /// Most violations of one code that are listed; all are counted.
     pub listed_violations: usize,

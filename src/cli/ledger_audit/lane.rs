@@ -11,7 +11,7 @@ use super::guards::{EndedScan, Unfit};
 use super::inputs::AuditOptions;
 use super::quota::Span;
 use super::radius::Radius;
-use super::requests::Request;
+use super::requests::{Again, Request};
 use super::scans::Scan;
 use super::silences::Silences;
 use super::thresholds::Sightings;
@@ -107,6 +107,8 @@ pub(super) struct Lane {
     /// Offset of the latest order to go on.
     pub(super) resumed: Option<i64>,
     pub(super) requests: HashMap<Key, Request>,
+    /// Requests that may live once more, if a later record shows it.
+    pub(super) again: HashMap<Key, Again>,
     pub(super) scans: HashMap<Box<str>, Scan>,
     /// Intents that did not count: offset by scan and attempt.
     pub(super) void_intents: HashMap<(Box<str>, u32), i64>,
@@ -165,6 +167,7 @@ impl Lane {
             halted: None,
             resumed: None,
             requests: HashMap::new(),
+            again: HashMap::new(),
             scans: HashMap::new(),
             void_intents: HashMap::new(),
             devices: HashMap::new(),

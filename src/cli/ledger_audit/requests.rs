@@ -55,6 +55,14 @@ pub(super) struct Open {
     pub(super) reach: Reach,
 }
 
+/// A request that was made once more after its end, by a worker that may still have known it.
+#[derive(Debug)]
+pub(super) struct Again {
+    offset: i64,
+    made_at: i64,
+    open: Box<Open>,
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct End {
@@ -108,23 +116,47 @@ impl Lane {
                 format!("request {id} had already failed at intake")
             });
         }
-        let forgotten_at = known.made_at.saturating_add(i64::try_from(memory.as_millis()).unwrap_or(i64::MAX));
-        let forgotten = self.clock.is_some_and(|clock| clock.as_millisecond() > forgotten_at);
-        if known.end.is_some() && known.origin == Origin::Requested && forgotten {
+        // The worker forgets by the clock of the dispatch side, and the latest requests much later than the others.
+        let age = self.dispatch_clock.map_or(0, |clock| clock.as_millisecond().saturating_sub(known.made_at));
+        let older = |than: Duration| i128::from(age) > i128::try_from(than.as_millis()).unwrap_or(i128::MAX);
+        if known.end.is_none() || known.origin != Origin::Requested || !older(memory) {
+            place.repeated = true;
+            return;
+        }
+        let mut again = Again { offset: place.offset, made_at: place.time.as_millisecond(), open: Box::new(open) };
+        if self.again.contains_key(&key(id)) {
+            // Which of the records made it, if one did, is not told.
+            (again.open.asked, again.open.reach) = (None, Reach::default());
+        }
+        self.again.insert(key(id), again);
+        if older(A_DAY.saturating_add(place.options.clock_tolerance)) {
             // Somebody reads old alerts again: the request lives once more.
-            *known = Request {
-                offset: place.offset,
-                made_at: place.time.as_millisecond(),
-                source: known.source,
-                origin: Origin::Requested,
-                open: Some(Box::new(open)),
-                end: None,
-                doubtful: false,
-            };
-            self.counts.requested_again += 1;
+            self.live_again(key(id));
         } else {
             place.repeated = true;
         }
+    }
+
+    /// A record about these requests shows that those live that were made again after their end.
+    pub(super) fn show_alive(&mut self, ids: &[String], place: &Place<'_>) {
+        if self.again.is_empty() {
+            return;
+        }
+        for id in ids.iter().map(|id| key(id)) {
+            // The record of its end may come twice, too.
+            let end = self.requests.get(&id).and_then(|request| request.end);
+            if end.is_some_and(|end| end.identity != place.identity) && self.live_again(id) {
+                self.counts.duplicates = self.counts.duplicates.saturating_sub(1);
+            }
+        }
+    }
+
+    fn live_again(&mut self, id: Key) -> bool {
+        let (Some(again), Some(request)) = (self.again.remove(&id), self.requests.get_mut(&id)) else { return false };
+        (request.offset, request.made_at) = (again.offset, again.made_at);
+        (request.open, request.end, request.doubtful) = (Some(again.open), None, false);
+        self.counts.requested_again += 1;
+        true
     }
 
     /// Whether this is certainly the first record of the request: the first one binds, and in a log that begins late it may
@@ -207,6 +239,7 @@ impl Lane {
 
     pub(super) fn shadowed(&mut self, body: &Shadowed, place: &mut Place<'_>) {
         if self.counts_under(&body.claim) {
+            self.show_alive(&body.request_ids, place);
             self.device(&body.device.id).may_rest(body.cooldown_until);
             body.request_ids.iter().for_each(|id| self.end(id, &body.device, Outcome::Shadowed, None, place));
         }
@@ -214,6 +247,7 @@ impl Lane {
 
     pub(super) fn suppressed(&mut self, body: &Suppressed, place: &mut Place<'_>) {
         if self.counts_under(&body.claim) {
+            self.show_alive(&body.request_ids, place);
             self.check_suppressed(body, place);
             let outcome = Outcome::Suppressed(body.reason);
             body.request_ids.iter().for_each(|id| self.end(id, &body.device, outcome, None, place));
@@ -228,6 +262,7 @@ impl Lane {
         if !self.counts_under(&body.claim) {
             return;
         }
+        self.show_alive(&body.request_ids, place);
         self.check_failed(body, place);
         if let Some(until) = body.device_unfit_until {
             self.device(&body.device.id).unfit(body.reason, until, place.offset);

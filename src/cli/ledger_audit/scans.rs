@@ -106,6 +106,7 @@ impl Lane {
         if !self.counts_under(&body.claim) {
             return;
         }
+        self.show_alive(&body.request_ids, place);
         if !self.scans.contains_key(&**scan_id) && !self.complete {
             self.adopt(scan_id, 1, &body.device, &[], place);
             if let Some(scan) = self.scans.get_mut(&**scan_id) {

@@ -1,6 +1,6 @@
 //! Lives that keep every promise.
 
-use super::builder::{Log, OTHER};
+use super::builder::{Log, OTHER, at};
 use crate::cli::ledger_audit::{Audit, AuditOptions, AuditReport, ViolationCode};
 use crate::event::*;
 
@@ -173,9 +173,55 @@ fn a_request_that_is_made_again_long_after_its_end_lives_again() {
     log.whole_scan("s1", "r10");
     log.now += 2 * 3600;
     log.requested("r16");
+    log.suppressed(&["r16"], SuppressedReason::Protected);
     log.whole_scan("s2", "r10");
     let report = log.assert_clean();
     assert_eq!(report.ledger[0].requested_again, 1);
+}
+
+/// The worker knows its latest requests for a day and the others for an hour.
+#[test]
+fn a_request_that_is_made_again_within_a_day_lives_only_if_the_log_shows_it() {
+    let audit = |log: &Log| {
+        let at_rest = Some(at(86_400 * 20));
+        let mut audit = Audit::new(AuditOptions { at_rest, ..AuditOptions::default() });
+        log.tell(&mut audit);
+        let report = audit.finish();
+        let codes: Vec<_> = report.violations.iter().map(|violation| violation.code).collect();
+        (codes, report.ledger[0].requested_again, report.ledger[0].duplicates, report.requests.in_flight.total)
+    };
+    let redelivered = |after: i64| {
+        let mut log = Log::begun();
+        log.whole_scan("s1", "r10");
+        // The dispatch side's clock goes on, and no later than the redelivery.
+        log.now = after;
+        log.claimed("b");
+        log.requested("r10");
+        log
+    };
+    assert_eq!(audit(&redelivered(3000)), (vec![], 0, 1, 0), "known for certain");
+    assert_eq!(audit(&redelivered(3 * 3600)), (vec![], 0, 1, 0), "it may be known");
+    let forgotten = audit(&redelivered(25 * 3600));
+    assert_eq!(forgotten, (vec![ViolationCode::RequestOverdue], 1, 0, 1), "it has to end again");
+    // What comes later shows that it was not known: it was withdrawn, and ended in another way than the first time.
+    let mut log = redelivered(3 * 3600);
+    log.intent("s2", 1, &["r10"]);
+    assert_eq!(audit(&log), (vec![], 1, 0, 1));
+    log.withdrawn("s2", 1);
+    assert_eq!(audit(&log), (vec![ViolationCode::RequestOverdue], 1, 0, 1));
+    log.now = 86_400 * 11;
+    log.suppressed(&["r10"], SuppressedReason::TooOld);
+    assert_eq!(audit(&log), (vec![], 1, 0, 0));
+    // The end of the first life once more shows nothing.
+    let mut log = Log::begun();
+    log.requested("r10");
+    log.suppressed(&["r10"], SuppressedReason::Protected);
+    let end = log.records.last().cloned().unwrap();
+    log.now = 3 * 3600;
+    log.claimed("a");
+    log.requested("r10");
+    log.records.push((log.next, end.1));
+    assert_eq!(audit(&log), (vec![], 0, 2, 0));
 }
 
 #[test]
