@@ -56,7 +56,7 @@ pub struct RearmArgs {
     pub comment: Option<String>,
 }
 
-/// Stops every call.
+/// Stops every scan and cancellation.
 ///
 /// # Errors
 /// A ledger or worker that did not take the order.

@@ -84,7 +84,7 @@ pub enum Command {
     /// Look at records that could not be decoded, and send them again.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
-    /// Stop every call, on every replica, until somebody resumes. Requests wait and nothing is lost.
+    /// Stop every scan and cancellation, on every replica, until somebody resumes. Requests wait and nothing is lost.
     Halt(halt::HaltArgs),
     /// Go on after `halt`.
     Resume(halt::ResumeArgs),

@@ -40,9 +40,10 @@ pub use schema::{ENVIRONMENT_PREFIX, Key};
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "alert-responder configuration")]
 pub struct Config {
-    /// `shadow` decides and records but never calls the API; `live` presses the button for rules that are live. Default: `shadow`.
+    /// `shadow` decides and records, and starts no scan; `live` presses the button for rules that are live. Default: `shadow`.
     pub mode: Mode,
-    /// The kill switch: `true` stops every call to the API; requests wait and nothing is lost. Default: `false`.
+    /// The kill switch: `true` stops every scan and every cancellation, and reads go on; requests wait and nothing is lost.
+    /// Default: `false`.
     pub halted: bool,
     /// The brokers and topics.
     pub kafka: KafkaSettings,
