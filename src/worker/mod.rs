@@ -19,6 +19,7 @@ mod reload;
 mod run;
 mod settings;
 mod signals;
+mod tasks;
 
 pub use decide::{Decider, INTAKE_CLAIM, dead_letter_reason};
 pub use dispatch::DispatchEnd;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::account::Accounts;
@@ -23,10 +22,11 @@ use super::lane::LaneContext;
 use super::order_desk::{Desk, DispatchStatus, QUEUE};
 use super::reload::{Rules, RulesHandle};
 use super::signals;
+use super::tasks::{Ended, Tasks};
 use crate::config::Config;
 use crate::defender::Client;
 use crate::event::Mode;
-use crate::kafka::{KafkaError, TopicsReport, ensure_topics};
+use crate::kafka::{TopicsReport, ensure_topics};
 use crate::rules::RuleSet;
 use crate::telemetry::{
     AdminApi, AdminState, Condition, Liveness, Metrics, Readiness, RulesReload, serve, serve_admin,
@@ -63,15 +63,6 @@ pub struct Worker {
     metrics: Metrics,
     liveness: Liveness,
     readiness: Readiness,
-}
-
-enum Ended {
-    Intake(Result<super::intake::IntakeEnd, KafkaError>),
-    Dispatch(Result<super::dispatch::DispatchEnd, KafkaError>),
-    Served(std::io::Result<()>),
-    Authority,
-    Orders,
-    Rules,
 }
 
 impl Worker {
@@ -131,7 +122,7 @@ impl Worker {
         let switch = KillSwitch::new(self.config.halted);
         let client = Client::new(&self.config.defender)?.stopped_by(switch.stopped());
         let admin_listener = self.listen_for_orders().await?;
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::default();
         let admin = AdminState {
             metrics: self.metrics.clone(),
             liveness: self.liveness.clone(),
@@ -144,7 +135,7 @@ impl Worker {
         // Probes are served to the very end, so that a drain can be seen.
         let served_until = CancellationToken::new();
         let stop_serving = served_until.clone();
-        tasks.spawn(async move { Ended::Served(serve(listener, admin, stop_serving.cancelled_owned()).await) });
+        tasks.beside(async move { Ended::Served(serve(listener, admin, stop_serving.cancelled_owned()).await) });
 
         let (requests, requested) = mpsc::channel(QUEUE);
         let (status, status_now) = watch::channel(DispatchStatus::default());
@@ -153,12 +144,12 @@ impl Worker {
             let api = AdminApi { settings: self.config.admin.clone(), requests: requests.clone() };
             let stop_serving = served_until.clone();
             let served = serve_admin(listener, api, stop_serving.cancelled_owned());
-            tasks.spawn(async move { Ended::Served(served.await) });
+            tasks.beside(async move { Ended::Served(served.await) });
         }
         let name = desk.name.clone();
-        tasks.spawn(async move {
+        tasks.beside(async move {
             tokio::join!(signals::listen(name, requests), desk.run(requested));
-            Ended::Orders
+            Ended::Aside
         });
 
         let report = tokio::select! {
@@ -173,71 +164,28 @@ impl Worker {
         let word = shutdown.child_token();
         let rules = self.rules;
         let stop_reloading = word.clone();
-        tasks.spawn(async move {
+        tasks.beside(async move {
             rules.run(carry_after, stop_reloading).await;
-            Ended::Rules
+            Ended::Aside
         });
         let (stop_intake, stop_dispatch, stop_asking) = (word.clone(), word.clone(), word.clone());
         let mode = self.config.mode;
         let may_scan = self.readiness.condition("authorised at Defender", mode == Mode::Shadow);
-        tasks.spawn(async move { Ended::Intake(intake.run(stop_intake).await) });
-        tasks.spawn(async move { Ended::Dispatch(dispatch.run(stop_dispatch).await) });
+        tasks.one_of_the_loops("intake", async move { Ended::Intake(intake.run(stop_intake).await) });
+        tasks.one_of_the_loops("dispatch", async move { Ended::Dispatch(dispatch.run(stop_dispatch).await) });
         let metrics = self.metrics.clone();
-        tasks.spawn(async move {
+        tasks.beside(async move {
             tokio::select! {
                 () = check_authority(&client, &metrics, mode, &may_scan) => {}
                 () = stop_asking.cancelled() => {}
             }
-            Ended::Authority
+            Ended::Aside
         });
 
-        let mut leftover = Leftover::default();
-        let mut loops = 2;
-        let mut failure = None;
-        while loops > 0 {
-            let ended = tokio::select! {
-                ended = tasks.join_next() => ended,
-                () = shutdown.cancelled(), if !word.is_cancelled() || not_draining_is_set(&self.readiness) => {
-                    not_draining.set(false);
-                    continue;
-                }
-            };
-            let (name, fault) = match ended {
-                None => break,
-                Some(Ok(Ended::Authority | Ended::Orders | Ended::Rules)) => continue,
-                Some(Ok(Ended::Served(Ok(())))) => ("http", "it was closed".to_owned()),
-                Some(Ok(Ended::Served(Err(error)))) => ("http", error.to_string()),
-                Some(Ok(Ended::Intake(Ok(end)))) if word.is_cancelled() => {
-                    leftover.records = end.unfinished;
-                    loops -= 1;
-                    continue;
-                }
-                Some(Ok(Ended::Dispatch(Ok(end)))) if word.is_cancelled() => {
-                    leftover.calls = end.calls;
-                    loops -= 1;
-                    continue;
-                }
-                Some(Ok(Ended::Intake(result))) => {
-                    loops -= 1;
-                    ("intake", result.err().map_or_else(|| "without a word".to_owned(), |error| error.to_string()))
-                }
-                Some(Ok(Ended::Dispatch(result))) => {
-                    loops -= 1;
-                    ("dispatch", result.err().map_or_else(|| "without a word".to_owned(), |error| error.to_string()))
-                }
-                Some(Err(panic)) => ("worker", panic.to_string()),
-            };
-            tracing::error!(task = name, reason = fault, "A loop ended by itself; the worker stops.");
-            failure.get_or_insert(WorkerError::LoopEnded(name, fault));
-            // The others finish what they hold.
-            word.cancel();
-        }
+        let ended = tasks.until_loops_end(&shutdown, &word, &not_draining).await;
         served_until.cancel();
         tasks.shutdown().await;
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok(leftover),
-        }
+        ended
     }
 
     /// Checks the topics, waiting for brokers that are away.
@@ -355,11 +303,6 @@ impl Worker {
             status,
         }
     }
-}
-
-/// Whether the drain has not been shown yet.
-fn not_draining_is_set(readiness: &Readiness) -> bool {
-    readiness.check().iter().any(|(name, holds)| *name == "not draining" && *holds)
 }
 
 /// The name that a replica goes by when none is configured.
