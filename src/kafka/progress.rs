@@ -209,6 +209,12 @@ impl Progress {
         self.open
     }
 
+    /// Records that are remembered: those that are open, and those that are finished and wait behind one that is open.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.records.len()
+    }
+
     /// The next offset to read that may be committed.
     #[must_use]
     pub const fn prefix(&self) -> i64 {

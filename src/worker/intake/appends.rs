@@ -1,6 +1,6 @@
 //! Decisions that are on their way into the ledger.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,27 +11,50 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
 use super::decision::RecordDecision;
-use crate::event::DeadLetterReason;
+use super::in_hand::{Answer, InHand, Next, Source};
+use crate::event::ScanEvent;
 use crate::kafka::{ConsumedRecord, DeadLetter, Delivery, KafkaError, LedgerWriter, Settings};
 
 /// Records that may be in hand; those that need no append never are.
 const MOST_RECORDS: usize = 2000;
-/// Their bytes.
+/// Their bytes, but for the last of them.
 const MOST_BYTES: usize = 16 << 20;
 /// Pauses between attempts double from the first to the last of these.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
-/// Where a decision comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Source {
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-    /// The assignment under which it was read.
-    pub(super) epoch: u64,
+/// Where appends go. Tests have one that answers as they say.
+pub(super) trait Log: Sized + 'static {
+    type Delivery: Future<Output = Result<(i32, i64), KafkaError>> + Send + 'static;
+
+    fn new(settings: &Settings) -> Result<Self, KafkaError>;
+    fn event(&self, partition: i32, event: &ScanEvent) -> Result<Self::Delivery, KafkaError>;
+    fn dead_letter(&self, letter: &DeadLetter<'_>) -> Result<Self::Delivery, KafkaError>;
+    fn has_failed(&self) -> bool;
+}
+
+impl Log for LedgerWriter {
+    type Delivery = Delivery;
+
+    fn new(settings: &Settings) -> Result<Self, KafkaError> {
+        Self::new(settings)
+    }
+
+    fn event(&self, partition: i32, event: &ScanEvent) -> Result<Delivery, KafkaError> {
+        self.enqueue(partition, event)
+    }
+
+    fn dead_letter(&self, letter: &DeadLetter<'_>) -> Result<Delivery, KafkaError> {
+        self.enqueue_dead_letter(letter)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.has_failed()
+    }
 }
 
 /// What came of waiting.
+#[derive(Debug)]
 pub(super) enum Settled {
     /// Everything that the decision asks for is acknowledged.
     Durable(Source, RecordDecision),
@@ -41,35 +64,30 @@ pub(super) enum Settled {
     RetryDue,
 }
 
-struct InHand {
-    source: Source,
-    record: ConsumedRecord,
-    decision: RecordDecision,
-    size: usize,
-    taken_at: Timestamp,
-    /// The dead letters' topic refused the whole record.
-    position_only: bool,
-}
-
-/// What came of the appends of one record: how far the ledger reaches at least.
-type Append = Pin<Box<dyn Future<Output = (u64, Result<i64, KafkaError>)> + Send>>;
+/// A round of appends of one record.
+type Round = Pin<Box<dyn Future<Output = (u64, Vec<Answer>)> + Send>>;
 
 /// See the module.
-pub(super) struct Appends {
+pub(super) struct Appends<L: Log = LedgerWriter> {
     kafka: Settings,
-    writer: LedgerWriter,
+    writer: L,
     in_hand: HashMap<u64, InHand>,
     bytes: usize,
     last_token: u64,
-    under_way: FuturesUnordered<Append>,
+    under_way: FuturesUnordered<Round>,
+    /// Records of which an append has failed, from then until they are settled.
+    troubled: HashSet<u64>,
+    /// Those that wait for the next attempt.
     failed: VecDeque<u64>,
+    /// Those that go alone, the first of them now: a broker has refused one of their batches as too large.
+    suspects: VecDeque<u64>,
     retry_at: Option<Instant>,
     pause: Duration,
     ledger_end: i64,
 }
 
-impl Appends {
-    pub(super) fn new(kafka: Settings, writer: LedgerWriter) -> Self {
+impl<L: Log> Appends<L> {
+    pub(super) fn new(kafka: Settings, writer: L) -> Self {
         Self {
             kafka,
             writer,
@@ -77,7 +95,9 @@ impl Appends {
             bytes: 0,
             last_token: 0,
             under_way: FuturesUnordered::new(),
+            troubled: HashSet::new(),
             failed: VecDeque::new(),
+            suspects: VecDeque::new(),
             retry_at: None,
             pause: RETRY_FIRST,
             ledger_end: 0,
@@ -94,9 +114,10 @@ impl Appends {
         self.ledger_end = self.ledger_end.max(offset);
     }
 
-    /// Whether more records may be taken: not while appends fail, so that what is in hand stays little.
+    /// Whether more records may be taken: not from the first failure of an append until it is made good, so that what is in
+    /// hand stays little. That the failed append is under way again makes nothing good yet.
     pub(super) fn has_room(&self) -> bool {
-        self.failed.is_empty() && self.in_hand.len() < MOST_RECORDS && self.bytes < MOST_BYTES
+        self.troubled.is_empty() && self.in_hand.len() < MOST_RECORDS && self.bytes < MOST_BYTES
     }
 
     pub(super) fn in_hand(&self) -> usize {
@@ -111,23 +132,25 @@ impl Appends {
 
     /// Sends what a decision asks for; at once durable when that is nothing.
     pub(super) fn add(&mut self, source: Source, record: ConsumedRecord, decision: RecordDecision) -> Option<Settled> {
-        if decision.requested.is_empty() && decision.failed.is_empty() && decision.dead_letter.is_none() {
+        if decision.appends() == 0 {
             return Some(Settled::Durable(source, decision));
         }
-        // The events are about as large as the record.
-        let size = record.size() * 2;
         self.last_token += 1;
         let token = self.last_token;
-        self.bytes += size;
-        self.in_hand
-            .insert(token, InHand { source, record, decision, size, taken_at: Timestamp::now(), position_only: false });
+        let in_hand = InHand::new(source, record, decision);
+        self.bytes += in_hand.size;
+        self.in_hand.insert(token, in_hand);
         self.send(token).err().map(Settled::Failed)
     }
 
     /// The next thing to settle; waits for ever when nothing is in hand. Safe to cancel.
     pub(super) async fn next(&mut self) -> Settled {
         loop {
-            let retry_at = self.retry_at;
+            if let Err(error) = self.send_suspect() {
+                return Settled::Failed(error);
+            }
+            // What goes alone has the producer for itself.
+            let retry_at = self.retry_at.filter(|_| self.suspects.is_empty());
             let due = async {
                 match retry_at {
                     Some(at) => sleep_until(at).await,
@@ -136,8 +159,8 @@ impl Appends {
             };
             tokio::select! {
                 biased;
-                Some((token, result)) = self.under_way.next() => {
-                    if let Some(settled) = self.ended(token, result) {
+                Some((token, answers)) = self.under_way.next() => {
+                    if let Some(settled) = self.ended(token, answers) {
                         return settled;
                     }
                 }
@@ -147,38 +170,46 @@ impl Appends {
         }
     }
 
-    fn ended(&mut self, token: u64, result: Result<i64, KafkaError>) -> Option<Settled> {
-        match result {
-            Ok(ledger_end) => {
-                self.ledger_reaches(ledger_end);
+    fn ended(&mut self, token: u64, answers: Vec<Answer>) -> Option<Settled> {
+        let ends = answers.iter().filter_map(|(_, answer)| *answer.as_ref().ok()?);
+        if let Some(end) = ends.max() {
+            self.ledger_reaches(end);
+        }
+        self.suspects.retain(|suspect| *suspect != token);
+        let in_hand = self.in_hand.get_mut(&token)?;
+        in_hand.under_way = false;
+        if in_hand.abandoned {
+            self.remove(token);
+            return None;
+        }
+        match in_hand.settle(answers) {
+            Next::Durable => {
                 self.pause = RETRY_FIRST;
-                let in_hand = self.in_hand.remove(&token)?;
-                self.bytes = self.bytes.saturating_sub(in_hand.size);
-                Some(Settled::Durable(in_hand.source, in_hand.decision))
+                let in_hand = self.remove(token)?;
+                Some(Settled::Durable(in_hand.source, in_hand.into_decision()))
             }
-            Err(error) => {
-                self.mind_size(token, &error);
+            Next::Rest(refusal) if in_hand.alone => {
+                self.troubled.insert(token);
+                self.suspects.push_front(token);
+                refusal.map(Settled::Failed)
+            }
+            Next::Rest(_) => self.send(token).err().map(Settled::Failed),
+            Next::Pause(error) => {
                 self.postpone(token);
                 Some(Settled::Failed(error))
             }
         }
     }
 
-    /// What is too large would be so for ever, and hold up everything behind it: a record whose events the ledger refuses
-    /// becomes a dead letter, and a dead letter that is refused is written without its content.
-    fn mind_size(&mut self, token: u64, error: &KafkaError) {
-        if matches!(error, KafkaError::TooLarge { .. })
-            && let Some(in_hand) = self.in_hand.get_mut(&token)
-        {
-            if in_hand.decision.dead_letter.is_some() {
-                in_hand.position_only = true;
-            } else {
-                in_hand.decision = RecordDecision::dead_letter(DeadLetterReason::TooLarge, error.to_string());
-            }
-        }
+    fn remove(&mut self, token: u64) -> Option<InHand> {
+        let in_hand = self.in_hand.remove(&token)?;
+        self.bytes = self.bytes.saturating_sub(in_hand.size);
+        self.troubled.remove(&token);
+        Some(in_hand)
     }
 
     fn postpone(&mut self, token: u64) {
+        self.troubled.insert(token);
         self.failed.push_back(token);
         if self.retry_at.is_none() {
             self.retry_at = Some(Instant::now() + self.pause);
@@ -186,13 +217,11 @@ impl Appends {
         }
     }
 
-    /// Sends again what failed, as far as `is_ours`; the rest is dropped, its next owner decides it.
-    ///
-    /// A record whose appends partly arrived is sent whole: a second copy has the same id.
-    pub(super) fn retry(&mut self, is_ours: impl Fn(&Source) -> bool) -> Result<(), KafkaError> {
+    /// Sends again what failed.
+    pub(super) fn retry(&mut self) -> Result<(), KafkaError> {
         self.retry_at = None;
         if self.writer.has_failed() {
-            match LedgerWriter::new(&self.kafka) {
+            match L::new(&self.kafka) {
                 Ok(writer) => self.writer = writer,
                 Err(error) => {
                     // Nothing can be sent until the settings (a secret's file, say) can be read again.
@@ -203,10 +232,8 @@ impl Appends {
         }
         let mut first_error = Ok(());
         for token in std::mem::take(&mut self.failed) {
-            let Some(in_hand) = self.in_hand.get(&token) else { continue };
-            if !is_ours(&in_hand.source) {
-                self.bytes = self.bytes.saturating_sub(in_hand.size);
-                self.in_hand.remove(&token);
+            if self.in_hand.get(&token).is_some_and(|in_hand| in_hand.alone) {
+                self.suspects.push_back(token);
             } else if let Err(error) = self.send(token)
                 && first_error.is_ok()
             {
@@ -216,59 +243,70 @@ impl Appends {
         first_error
     }
 
+    /// Lets go of what is in hand of a partition that is no longer ours: its next owner decides it.
+    pub(super) fn let_go(&mut self, partition: i32) {
+        let of_partition = self.in_hand.iter_mut().filter(|(_, in_hand)| in_hand.source.partition == partition);
+        let mut waiting = Vec::new();
+        for (token, in_hand) in of_partition {
+            in_hand.abandoned = true;
+            // What is under way holds its bytes until it has ended.
+            if !in_hand.under_way {
+                waiting.push(*token);
+            }
+            self.troubled.remove(token);
+        }
+        for token in waiting {
+            self.remove(token);
+        }
+    }
+
     /// Lets go of everything in hand: its partitions are no longer ours.
     pub(super) fn forget(&mut self) {
         self.in_hand.clear();
+        self.troubled.clear();
         self.failed.clear();
+        self.suspects.clear();
         self.bytes = 0;
     }
 
+    /// Sends the next append that has to go alone, once nothing is under way any more.
+    fn send_suspect(&mut self) -> Result<(), KafkaError> {
+        while self.under_way.is_empty()
+            && let Some(token) = self.suspects.front().copied()
+        {
+            if !self.in_hand.contains_key(&token) {
+                self.suspects.pop_front();
+                continue;
+            }
+            if let Err(error) = self.send(token) {
+                self.suspects.pop_front();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is missing of a record, as far as there is room. The answers to all of it are waited for, so that none is
+    /// still under way when the rest is sent.
     fn send(&mut self, token: u64) -> Result<(), KafkaError> {
-        let Some(in_hand) = self.in_hand.get(&token) else { return Ok(()) };
-        match enqueue(&self.writer, &self.kafka, in_hand) {
-            Ok((events, letter)) => {
+        let Some(in_hand) = self.in_hand.get_mut(&token) else { return Ok(()) };
+        match in_hand.enqueue(&self.writer, &self.kafka) {
+            Ok(sent) => {
+                in_hand.under_way = true;
+                let answers: Vec<_> = sent.into_iter().map(|sent| sent.answer()).collect();
                 self.under_way.push(Box::pin(async move {
-                    let mut result = Ok(0);
-                    // Every one is waited for, so that none is still under way when the record is sent again.
-                    for event in events {
-                        let end = event.await.map(|(_, offset)| offset + 1);
-                        result = result.and_then(|last| end.map(|end| last.max(end)));
+                    let mut answered = Vec::with_capacity(answers.len());
+                    for answer in answers {
+                        answered.push(answer.await);
                     }
-                    if let Some(letter) = letter {
-                        let written = letter.await;
-                        result = result.and_then(|end| written.map(|_| end));
-                    }
-                    (token, result)
+                    (token, answered)
                 }));
                 Ok(())
             }
             Err(error) => {
-                self.mind_size(token, &error);
                 self.postpone(token);
                 Err(error)
             }
         }
     }
-}
-
-/// The events of a record, on their way into the ledger, and its dead letter.
-fn enqueue(
-    writer: &LedgerWriter,
-    kafka: &Settings,
-    in_hand: &InHand,
-) -> Result<(Vec<Delivery>, Option<Delivery>), KafkaError> {
-    let decision = &in_hand.decision;
-    let events = decision.requested.iter().chain(&decision.failed);
-    let events = events.map(|event| writer.enqueue(kafka.ledger.partition, event)).collect::<Result<_, _>>()?;
-    let letter = decision.dead_letter.as_ref().map(|(reason, detail)| {
-        writer.enqueue_dead_letter(&DeadLetter {
-            topic: &kafka.alerts_topic,
-            record: &in_hand.record,
-            reason: *reason,
-            detail,
-            time: Timestamp::now(),
-            position_only: in_hand.position_only,
-        })
-    });
-    Ok((events, letter.transpose()?))
 }

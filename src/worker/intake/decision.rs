@@ -17,6 +17,18 @@ pub struct Recorded {
     pub failed: Option<FailedReason>,
 }
 
+impl Recorded {
+    /// What an event of intake says; `None` for any other.
+    pub(super) fn of(event: &ScanEvent) -> Option<Self> {
+        let (ids, alerts, failed) = match &event.body {
+            EventBody::Requested(body) => (&body.request_ids, &body.alerts, None),
+            EventBody::Failed(body) => (&body.request_ids, &body.alerts, Some(body.reason)),
+            _ => return None,
+        };
+        Some(Self { request_id: ids.first()?.clone(), alert_id: alerts.first()?.id.clone(), failed })
+    }
+}
+
 /// What one record of the alerts topic means. Every observation in it (an alert with one of its devices, or an alert without
 /// any) is in exactly one of the lists.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -63,11 +75,16 @@ impl RecordDecision {
         }
     }
 
+    /// Records that it asks to be written.
+    #[must_use]
+    pub fn appends(&self) -> usize {
+        self.requested.len() + self.failed.len() + usize::from(self.dead_letter.is_some())
+    }
+
     /// Observations that are in one of the lists.
     #[must_use]
     pub fn listed(&self) -> usize {
-        let appended = self.requested.len() + self.failed.len() + usize::from(self.dead_letter.is_some());
-        self.recorded.len() + self.skipped.len() + appended
+        self.recorded.len() + self.skipped.len() + self.appends()
     }
 
     /// Whether every observation is in exactly one list.

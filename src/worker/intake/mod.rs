@@ -6,8 +6,12 @@
 //! is kept alive by the consumer's own thread.
 
 mod appends;
+#[cfg(test)]
+mod appends_tests;
 mod decision;
+mod in_hand;
 mod observer;
+mod partitions;
 mod recall;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,9 +23,11 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use self::appends::{Appends, Settled, Source};
+use self::appends::{Appends, Settled};
 pub use self::decision::{Decide, RecordDecision, Recorded};
+use self::in_hand::Source;
 pub use self::observer::IntakeObserver;
+use self::partitions::{Owned, Partitions};
 use self::recall::{Recall, Recalled, Wanted};
 use crate::event::DeadLetterReason;
 use crate::kafka::{
@@ -83,21 +89,13 @@ impl Intake {
             consumer,
             appends,
             recall: Recall::default(),
-            partitions: BTreeMap::new(),
+            partitions: Partitions::default(),
             commit: None,
             told: BTreeMap::new(),
         };
         running.until(&shutdown).await?;
         Ok(running.stop(self.grace).await)
     }
-}
-
-/// A partition that is ours.
-struct Owned {
-    epoch: u64,
-    progress: Progress,
-    /// What an owner before us wrote about records that are still to come, by offset.
-    recorded: HashMap<i64, Vec<Recorded>>,
 }
 
 type CommitUnderWay = Pin<Box<dyn Future<Output = (Vec<(Commit, u64)>, Result<(), KafkaError>)> + Send>>;
@@ -109,7 +107,7 @@ struct Running {
     consumer: AlertsConsumer,
     appends: Appends,
     recall: Recall,
-    partitions: BTreeMap<i32, Owned>,
+    partitions: Partitions,
     commit: Option<CommitUnderWay>,
     /// When trouble of each kind was last logged.
     told: BTreeMap<&'static str, Instant>,
@@ -120,7 +118,7 @@ impl Running {
         let mut tick = interval(COMMIT_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let has_room = self.appends.has_room();
+            let has_room = self.appends.has_room() && self.partitions.has_room();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
@@ -154,7 +152,7 @@ impl Running {
             AlertsInput::Assigned(assigned) => self.assigned(&assigned),
             AlertsInput::Revoked { partitions, lost } => self.revoked(&partitions, lost).await,
             AlertsInput::HighWatermark { partition, offset } => {
-                if let Some(owned) = self.partitions.get(&partition) {
+                if let Some(owned) = self.partitions.0.get(&partition) {
                     let lag = u64::try_from(offset - owned.progress.prefix()).unwrap_or(0);
                     self.observer.lag(partition, lag);
                 }
@@ -180,7 +178,8 @@ impl Running {
             tracing::info!(?partitions, "Partitions are given back.");
         }
         for partition in partitions {
-            self.partitions.remove(partition);
+            self.partitions.0.remove(partition);
+            self.appends.let_go(*partition);
             self.recall.forget(*partition);
             self.consumer.release(*partition);
             self.observer.revoked(*partition, lost);
@@ -207,7 +206,7 @@ impl Running {
             Some(ledger_from) => self.recall.want(partition, Wanted { epoch, start, ledger_from }),
             None => self.start(partition, start),
         }
-        self.partitions.insert(partition, Owned { epoch, progress, recorded: HashMap::new() });
+        self.partitions.0.insert(partition, Owned { epoch, progress, recorded: HashMap::new() });
         self.observer.assigned(assigned);
     }
 
@@ -218,9 +217,7 @@ impl Running {
             recalled.partitions
         });
         for (partition, wanted) in wanted {
-            let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == wanted.epoch) else {
-                continue;
-            };
+            let Some(owned) = self.partitions.under(partition, wanted.epoch) else { continue };
             match &mut partitions {
                 Some(found) => {
                     owned.recorded = found.remove(&partition).unwrap_or_default();
@@ -239,7 +236,7 @@ impl Running {
     }
 
     fn take(&mut self, record: ConsumedRecord) {
-        let Some(owned) = self.partitions.get_mut(&record.partition) else { return };
+        let Some(owned) = self.partitions.0.get_mut(&record.partition) else { return };
         if !owned.progress.begin(record.offset, self.appends.ledger_end()) {
             return;
         }
@@ -267,20 +264,14 @@ impl Running {
     fn settle(&mut self, settled: Settled) {
         match settled {
             Settled::Durable(source, decision) => {
-                if let Some(owned) = self.partitions.get_mut(&source.partition)
-                    && owned.epoch == source.epoch
-                {
+                if let Some(owned) = self.partitions.under(source.partition, source.epoch) {
                     owned.progress.finish(source.offset, decision.outcomes());
                     self.observer.decided(&decision);
                 }
             }
             Settled::Failed(error) => self.trouble(&error),
             Settled::RetryDue => {
-                let partitions = &self.partitions;
-                let is_ours = |source: &Source| {
-                    partitions.get(&source.partition).is_some_and(|owned| owned.epoch == source.epoch)
-                };
-                if let Err(error) = self.appends.retry(is_ours) {
+                if let Err(error) = self.appends.retry() {
                     self.trouble(&error);
                 }
             }
@@ -289,8 +280,8 @@ impl Running {
 
     fn tick(&mut self) {
         self.begin_commit(|_| true);
-        let oldest: Vec<_> =
-            self.partitions.keys().map(|partition| (*partition, self.appends.oldest(*partition))).collect();
+        let numbers = self.partitions.numbers().into_iter();
+        let oldest: Vec<_> = numbers.map(|partition| (partition, self.appends.oldest(partition))).collect();
         self.observer.in_hand(self.appends.in_hand(), &oldest);
     }
 
@@ -301,6 +292,7 @@ impl Running {
         }
         let commits: Vec<(Commit, u64)> = self
             .partitions
+            .0
             .iter()
             .filter(|(partition, _)| wanted(**partition) && self.consumer.is_assigned(**partition))
             .filter_map(|(partition, owned)| {
@@ -326,9 +318,7 @@ impl Running {
             return;
         }
         for (commit, epoch) in commits {
-            if let Some(owned) = self.partitions.get_mut(&commit.partition)
-                && owned.epoch == *epoch
-            {
+            if let Some(owned) = self.partitions.under(commit.partition, *epoch) {
                 owned.progress.committed(commit.offset);
                 self.observer.committed(commit.partition, commit.offset, owned.progress.tally());
             }
@@ -337,11 +327,7 @@ impl Running {
 
     /// Works until nothing of the partitions is in hand, or `deadline`; then commits, until `last` at most.
     async fn finish(&mut self, partitions: &[i32], deadline: Instant, last: Instant) {
-        let is_open = |this: &Self| {
-            let mut owned = partitions.iter().filter_map(|partition| this.partitions.get(partition));
-            owned.any(|owned| owned.progress.open() > 0)
-        };
-        while is_open(self) {
+        while self.partitions.open(partitions) > 0 {
             match timeout_at(deadline, self.appends.next()).await {
                 Ok(settled) => self.settle(settled),
                 Err(_) => break,
@@ -362,7 +348,7 @@ impl Running {
 
     /// Replaces a consumer that failed for good. What is in hand is decided again: its ids are the same.
     async fn rejoin(&mut self) -> Result<(), KafkaError> {
-        for partition in std::mem::take(&mut self.partitions).into_keys() {
+        for partition in std::mem::take(&mut self.partitions).0.into_keys() {
             self.observer.revoked(partition, true);
         }
         self.recall = Recall::default();
@@ -385,10 +371,10 @@ impl Running {
     }
 
     async fn stop(mut self, grace: Duration) -> IntakeEnd {
-        let partitions: Vec<i32> = self.partitions.keys().copied().collect();
+        let partitions = self.partitions.numbers();
         let deadline = Instant::now() + grace;
         self.finish(&partitions, deadline, deadline + LEAVE).await;
-        let unfinished = self.partitions.values().map(|owned| owned.progress.open()).sum();
+        let unfinished = self.partitions.open(&partitions);
         self.consumer.close(LEAVE).await;
         tracing::info!(unfinished, "Intake has stopped.");
         IntakeEnd { unfinished }
