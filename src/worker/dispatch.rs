@@ -1,5 +1,9 @@
 //! Dispatch: the owner of the ledger's partition folds it, asks the scheduler what to do, and does it.
 
+mod ownership;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -13,8 +17,8 @@ use super::calls::Caller;
 use super::lane::{Lane, LaneContext, Stop};
 use super::order_desk::DispatchStatus;
 use super::settings::Settings;
-use crate::kafka::{Assigned, KafkaError, LedgerConsumer, LedgerInput, LedgerWriter, Settings as KafkaSettings};
-use crate::scheduler::{Call, ReadReply, Reply, ScanReply, Snapshot};
+use crate::kafka::{Assigned, KafkaError, LedgerConsumer, LedgerInput, Settings as KafkaSettings};
+use crate::scheduler::{Call, ReadReply, Reply, ScanReply};
 use crate::telemetry::{Condition, Metrics, Progress};
 
 /// Longest wait for a commit: a later one does as well.
@@ -46,7 +50,8 @@ pub struct DispatchEnd {
 
 struct Running {
     dispatch: Dispatch,
-    consumer: LedgerConsumer,
+    /// `None` between two memberships of the group.
+    consumer: Option<LedgerConsumer>,
     assigned: Option<Assigned>,
     lane: Option<Lane>,
     calls: JoinSet<Option<Reply>>,
@@ -66,7 +71,16 @@ impl Dispatch {
     /// Settings that no consumer can be made with.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<DispatchEnd, KafkaError> {
         let consumer = LedgerConsumer::join(&self.kafka)?;
-        let mut running = Running {
+        let mut running = Running::new(self, Some(consumer));
+        running.until(&shutdown).await?;
+        Ok(running.wind_down().await)
+    }
+}
+
+impl Running {
+    fn new(dispatch: Dispatch, consumer: Option<LedgerConsumer>) -> Self {
+        Self {
+            dispatch,
             consumer,
             assigned: None,
             lane: None,
@@ -75,14 +89,9 @@ impl Dispatch {
             claim_again: None,
             last_word: None,
             held: Vec::new(),
-            dispatch: self,
-        };
-        running.until(&shutdown).await?;
-        Ok(running.wind_down().await)
+        }
     }
-}
 
-impl Running {
     async fn until(&mut self, shutdown: &CancellationToken) -> Result<(), KafkaError> {
         let mut tick = interval(self.dispatch.settings.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,7 +104,7 @@ impl Running {
             self.dispatch.progress.beat(Timestamp::now());
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                input = self.consumer.next() => self.input(input)?,
+                input = next_input(&mut self.consumer) => self.input(input),
                 Some(ended) = self.calls.join_next_with_id() => self.ended(ended),
                 () = delivered(&mut self.lane) => {}
                 _ = tick.tick() => {}
@@ -110,16 +119,15 @@ impl Running {
     }
 
     /// Takes an input and what is there behind it, up to a limit. Nothing may be taken from the consumer that is not handled.
-    fn input(&mut self, input: LedgerInput) -> Result<(), KafkaError> {
-        self.handle(input)?;
+    fn input(&mut self, input: LedgerInput) {
+        self.handle(input);
         for _ in 1..RECORDS_PER_ROUND {
-            let Some(input) = self.consumer.try_next() else { break };
-            self.handle(input)?;
+            let Some(input) = self.consumer.as_mut().and_then(LedgerConsumer::try_next) else { break };
+            self.handle(input);
         }
-        Ok(())
     }
 
-    fn handle(&mut self, input: LedgerInput) -> Result<(), KafkaError> {
+    fn handle(&mut self, input: LedgerInput) {
         match input {
             LedgerInput::Record(record) => {
                 if let Some(lane) = &mut self.lane
@@ -129,10 +137,7 @@ impl Running {
                 }
             }
             LedgerInput::Assigned(assigned) if assigned.partition == self.dispatch.context.partition => {
-                self.dispatch.metrics.rebalance();
-                self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 1);
-                self.assigned = Some(assigned);
-                self.claim();
+                self.assigned(assigned);
             }
             // Partitions of other tenants: another worker's business.
             LedgerInput::Assigned(_) => {}
@@ -140,63 +145,24 @@ impl Running {
                 if partition == self.dispatch.context.partition {
                     tracing::info!(lost, "The ledger's partition was handed to another replica.");
                     self.dispatch.metrics.rebalance();
-                    self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
-                    self.dispatch.metrics.ledger_partition_lost(&self.dispatch.kafka.ledger_topic, partition);
-                    self.dispatch.context.accounts.show(&Snapshot::default());
-                    // Whether the ledger is intact is the next owner's to say.
-                    self.dispatch.not_halted.set(true);
-                    self.last_word = None;
-                    self.assigned = None;
-                    self.claim_again = None;
+                    self.disowned();
                 }
             }
             LedgerInput::HighWatermark { partition, offset } => {
-                if let Some(lane) = self.lane.as_ref().filter(|_| partition == self.dispatch.context.partition) {
+                if let Some(lane) = self.lane.as_ref().filter(|lane| lane.is_owner() && self.assigned.is_some())
+                    && partition == self.dispatch.context.partition
+                {
                     let lag = u64::try_from(offset.saturating_sub(lane.end())).unwrap_or(0);
                     let topic = &self.dispatch.kafka.ledger_topic;
                     self.dispatch.metrics.set_consumer_lag(topic, partition, lag);
                 }
             }
             LedgerInput::Error(error @ (KafkaError::ConsumerFatal(_) | KafkaError::OffsetOutOfRange(_))) => {
-                tracing::error!(%error, "The ledger cannot be read any more; it is joined again.");
-                return self.join_again();
+                tracing::error!(%error, "The ledger cannot be read any more; its group is joined again in a while.");
+                self.leave();
             }
             LedgerInput::Error(error) => {
                 tracing::warn!(%error, code = error.code(), "Reading the ledger met trouble; it goes on by itself.");
-            }
-        }
-        Ok(())
-    }
-
-    /// Leaves the group and joins it anew, so that the next ownership replays from the committed position.
-    fn join_again(&mut self) -> Result<(), KafkaError> {
-        self.claim_again = None;
-        self.assigned = None;
-        self.lane = None;
-        self.consumer = LedgerConsumer::join(&self.dispatch.kafka)?;
-        Ok(())
-    }
-
-    /// Begins an ownership of the assigned partition.
-    fn claim(&mut self) {
-        self.claim_again = None;
-        let Some(assigned) = self.assigned.clone() else { return };
-        let partition = assigned.partition;
-        let begun = LedgerWriter::new(&self.dispatch.kafka)
-            .and_then(|writer| self.consumer.start_from(partition, assigned.start()).map(|()| writer));
-        let writer = match begun {
-            Ok(writer) => writer,
-            Err(error) => {
-                tracing::warn!(%error, code = error.code(), "The ledger's partition cannot be claimed; it is tried again.");
-                self.claim_again = Some(Instant::now() + self.dispatch.settings.reclaim_delay);
-                return;
-            }
-        };
-        match Lane::begin(self.dispatch.context.clone(), writer, &assigned, rand::random(), Timestamp::now()) {
-            Ok(lane) => self.lane = Some(lane),
-            Err(stop) => {
-                self.lane = None;
-                self.say(&stop);
             }
         }
     }
@@ -267,40 +233,13 @@ impl Running {
         }
     }
 
-    /// Says once why nothing is dispatched.
-    fn say(&mut self, stop: &Stop) {
-        let word = match stop {
-            Stop::Superseded => "another owner claimed the ledger; this one stands back".to_owned(),
-            Stop::AppendFailed(error) => format!("a record may not have reached the ledger: {error}"),
-            Stop::Gap(what) => format!("the ledger was not read without a gap: {what}"),
-            Stop::Halted(why) => why.clone(),
-        };
-        if self.last_word.as_ref() == Some(&word) {
-            return;
-        }
-        match stop {
-            Stop::Halted(_) => {
-                self.dispatch.not_halted.set(false);
-                // Nobody dispatches now, and the metric that tells so must show it.
-                self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 0);
-                tracing::error!(reason = word, "Dispatch has halted; requests wait in the ledger.");
-            }
-            Stop::Superseded | Stop::AppendFailed(_) | Stop::Gap(_) => {
-                tracing::warn!(reason = word, "Dispatch claims the ledger again in a while.");
-            }
-        }
-        self.last_word = Some(word);
-    }
-
     async fn commit(&mut self) {
         let partition = self.dispatch.context.partition;
-        if self.assigned.is_none() {
-            return;
-        }
+        let Some(consumer) = self.consumer.as_ref().filter(|_| self.assigned.is_some()) else { return };
         let Some((offset, metadata)) = self.lane.as_mut().and_then(|lane| lane.position(Timestamp::now())) else {
             return;
         };
-        match timeout(COMMIT_PATIENCE, self.consumer.commit(partition, offset, &metadata)).await {
+        match timeout(COMMIT_PATIENCE, consumer.commit(partition, offset, &metadata)).await {
             Ok(Ok(())) => {}
             Err(_) => tracing::warn!("The position in the ledger was not committed in time; a successor replays more."),
             Ok(Err(error)) => {
@@ -331,18 +270,12 @@ impl Running {
     /// Starts nothing new, records the answers of the calls under way, and commits.
     async fn wind_down(mut self) -> DispatchEnd {
         let deadline = Instant::now() + self.dispatch.settings.shutdown_grace;
-        if let Some(lane) = &mut self.lane {
-            lane.wind_down();
-        }
+        self.start_nothing_new();
         let mut tick = interval(self.dispatch.settings.tick);
         while !self.is_settled() {
             tokio::select! {
                 () = sleep_until(deadline) => break,
-                input = self.consumer.next() => {
-                    if self.input(input).is_err() {
-                        break;
-                    }
-                }
+                input = next_input(&mut self.consumer) => self.input(input),
                 Some(ended) = self.calls.join_next_with_id() => self.ended(ended),
                 () = delivered(&mut self.lane) => {}
                 _ = tick.tick() => {}
@@ -351,8 +284,16 @@ impl Running {
         }
         self.commit().await;
         let leftover = DispatchEnd { calls: self.calls.len() };
-        self.consumer.close(Duration::from_secs(5)).await;
+        if let Some(consumer) = self.consumer {
+            consumer.close(Duration::from_secs(5)).await;
+        }
         leftover
+    }
+
+    fn start_nothing_new(&mut self) {
+        if let Some(lane) = &mut self.lane {
+            lane.wind_down();
+        }
     }
 
     fn is_settled(&self) -> bool {
@@ -373,6 +314,13 @@ fn without_answer(call: Call) -> Option<Reply> {
         Call::List { created_since } => Some(Reply::List { created_since, started_at: now, answer: ReadReply::Failed }),
         Call::LookUp { device_id } => Some(Reply::LookUp { device_id, answer: ReadReply::Failed }),
         Call::Cancel { .. } => None,
+    }
+}
+
+async fn next_input(consumer: &mut Option<LedgerConsumer>) -> LedgerInput {
+    match consumer {
+        Some(consumer) => consumer.next().await,
+        None => std::future::pending().await,
     }
 }
 
