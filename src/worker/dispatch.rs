@@ -62,6 +62,7 @@ struct Running {
     last_word: Option<String>,
     /// Answers that came while the ledger was being replayed.
     held: Vec<Reply>,
+    winding_down: bool,
 }
 
 impl Dispatch {
@@ -89,6 +90,7 @@ impl Running {
             claim_again: None,
             last_word: None,
             held: Vec::new(),
+            winding_down: false,
         }
     }
 
@@ -291,6 +293,7 @@ impl Running {
     }
 
     fn start_nothing_new(&mut self) {
+        self.winding_down = true;
         if let Some(lane) = &mut self.lane {
             lane.wind_down();
         }

@@ -17,6 +17,10 @@ impl Running {
     /// The tenant's partition was assigned to this replica.
     pub(super) fn assigned(&mut self, assigned: Assigned) {
         self.dispatch.metrics.rebalance();
+        if self.winding_down {
+            // It is given back at once: a claim would begin what nobody is there to finish.
+            return;
+        }
         self.dispatch.metrics.set_owned_partitions(&self.dispatch.kafka.ledger_topic, 1);
         self.assigned = Some(assigned);
         self.claim();

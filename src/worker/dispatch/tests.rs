@@ -162,3 +162,13 @@ async fn a_partition_that_cannot_be_claimed_is_not_shown_as_owned() {
     assert!(!scene.shows_an_owner());
     assert!(scene.running.lane.is_none() && scene.running.claim_again.is_some());
 }
+
+#[tokio::test]
+async fn nothing_is_claimed_while_it_winds_down() {
+    let mut scene = Scene::new();
+    scene.running.start_nothing_new();
+    scene.running.handle(LedgerInput::Assigned(assigned()));
+    assert!(scene.running.assigned.is_none() && scene.running.claim_again.is_none());
+    assert_eq!(scene.metric("owned_partitions{").iter().filter(|value| *value != "0").count(), 0);
+    assert!(scene.running.is_settled(), "nothing is left to wait for");
+}
