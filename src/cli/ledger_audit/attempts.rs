@@ -39,7 +39,7 @@ impl Lane {
         let seen = self.seen(&body.request_ids);
         self.check_intent_guards(body, place);
         let silenced = self.check_silences(body, seen, place);
-        let windows = self.check_radius(body, seen, place);
+        self.check_radius(body, seen, place);
         let requests = self.take_requests(body, place);
         let call = self.calls.len();
         self.calls.push(Span { from: place.time, to: body.latest_arrival, offset: place.offset, left: true });
@@ -55,7 +55,7 @@ impl Lane {
         scan.attempt = body.attempt;
         scan.offset = place.offset;
         scan.halted = halted;
-        (scan.silenced, scan.windows, scan.intended_at) = (silenced, windows, place.time);
+        scan.silenced = silenced;
         scan.rest = Some(Duration::from_secs(body.cooldown_seconds));
         scan.call = Some(call);
         scan.requests = requests;
@@ -177,8 +177,7 @@ impl Lane {
             Awaited::Yes => {
                 self.counts.withdrawn += 1;
                 if let Some(scan) = self.scans.get(&*body.scan_id) {
-                    let tolerance = place.options.clock_tolerance;
-                    self.radius.give_back(&scan.windows, scan.intended_at, scan.offset, tolerance);
+                    self.radius.give_back(scan.offset, place.options.clock_tolerance);
                 }
                 self.settle_call(&body.scan_id, None);
                 self.give_back(&body.scan_id);

@@ -220,21 +220,18 @@ impl Radius {
         Some([offsets().min()?, offsets().max()?])
     }
 
-    /// A withdrawn intent reached nobody.
-    pub(super) fn give_back(&mut self, windows: &[usize], time: Timestamp, offset: i64, tolerance: Duration) {
-        let mut drawn_since: Vec<usize> = Vec::new();
-        if let Ok(at) = self.past.binary_search_by_key(&offset, |past| past.offset)
-            && let Some(past) = self.past.get_mut(at)
-        {
-            past.withdrawn = true;
-            // A window that was drawn since the intent has it from the past.
-            let rules = past.rule_ids.iter().map(|rule| &**rule).chain([TOTAL]);
-            drawn_since.extend(rules.filter_map(|rule| self.of_rule.get(rule)).flatten());
-        }
-        for at in windows.iter().chain(&drawn_since) {
-            if let Some(window) = self.windows.get_mut(*at) {
-                window.give_back(time, offset);
-                window.give_back(older(time, tolerance), offset);
+    /// A withdrawn intent reached nobody: it leaves every window, those too that were drawn after it was made.
+    pub(super) fn give_back(&mut self, offset: i64, tolerance: Duration) {
+        // One older than a day is in no window any more.
+        let Ok(at) = self.past.binary_search_by_key(&offset, |past| past.offset) else { return };
+        let Some(past) = self.past.get_mut(at) else { return };
+        past.withdrawn = true;
+        for rule in past.rule_ids.iter().map(|rule| &**rule).chain([TOTAL]) {
+            for at in self.of_rule.get(rule).into_iter().flatten() {
+                if let Some(window) = self.windows.get_mut(*at) {
+                    window.give_back(past.time, offset);
+                    window.give_back(older(past.time, tolerance), offset);
+                }
             }
         }
     }
@@ -246,8 +243,8 @@ fn older(time: Timestamp, by: Duration) -> Timestamp {
 
 impl Lane {
     /// An intent that counted: against trips that its writer had read (`seen` is an offset up to which it had certainly
-    /// read the log), and against the caps. Returns the windows that it is in.
-    pub(super) fn check_radius(&mut self, body: &Intent, seen: i64, place: &mut Place<'_>) -> Vec<usize> {
+    /// read the log), and against the caps.
+    pub(super) fn check_radius(&mut self, body: &Intent, seen: i64, place: &mut Place<'_>) {
         self.check_trips(body, seen, place);
         let asked = body.request_ids.iter().filter_map(|id| self.asked(id));
         let mut limits: Vec<RuleLimit> = Vec::new();
@@ -302,7 +299,6 @@ impl Lane {
         {
             self.radius.past.pop_front();
         }
-        windows
     }
 
     fn check_trips(&self, body: &Intent, seen: i64, place: &mut Place<'_>) {

@@ -37,10 +37,6 @@ pub(super) struct Scan {
     pub(super) silenced: Option<i64>,
     /// The rest that the latest intent says.
     pub(super) rest: Option<Duration>,
-    /// Windows of caps in which the latest intent is.
-    pub(super) windows: Vec<usize>,
-    /// Time of the latest intent.
-    pub(super) intended_at: Timestamp,
     /// The latest attempt among the lane's calls.
     pub(super) call: Option<usize>,
     pub(super) requests: Vec<Key>,
@@ -267,8 +263,6 @@ impl Scan {
             halted: None,
             silenced: None,
             rest: None,
-            windows: Vec::new(),
-            intended_at: Timestamp::MIN,
             call: None,
             requests: Vec::new(),
             joined: Vec::new(),

@@ -130,6 +130,33 @@ fn a_third_device_for_a_rule_that_allows_two() {
     .assert_clean();
 }
 
+/// The first scan is asked for under no cap, so its window is drawn only when the second one comes.
+#[test]
+fn a_withdrawn_intent_leaves_the_windows_that_were_drawn_after_it() {
+    for withdrawn in [true, false] {
+        let mut log = Log::begun();
+        let limit = RuleLimit { rule_id: "rule-1".to_owned(), devices: 2, per_seconds: 300 };
+        let mut intents = Vec::new();
+        for (number, device) in [DEVICE, OTHER, THIRD].into_iter().enumerate() {
+            log.device = device;
+            let (id, scan) = (format!("r1{number}"), format!("s{number}"));
+            log.requested(&id);
+            if number > 0 {
+                asks(&mut log, |asked| asked.limits.push(limit.clone()));
+            }
+            intents.push(log.intent(&scan, 1, &[&id]));
+            if number == 1 && withdrawn {
+                log.withdrawn("s0", 1);
+            }
+        }
+        if withdrawn {
+            log.assert_clean();
+        } else {
+            log.assert_only(ViolationCode::BlastRadiusExceeded, &intents);
+        }
+    }
+}
+
 #[test]
 fn more_devices_than_all_rules_together_may_reach() {
     let audit = |log: &Log| {
