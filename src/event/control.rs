@@ -13,7 +13,7 @@ use crate::rules::ScanType;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum ControlAction {
-    /// Stop every call; requests wait.
+    /// Start and cancel no scan; requests wait, and reads go on.
     Halted,
     /// Go on.
     Resumed,

@@ -18,6 +18,10 @@ const SEGMENT_MS: &str = "86400000";
 /// have another.
 const MAX_MESSAGE_BYTES: &str = "1048588";
 
+/// Said where the brokers tell no setting of a topic.
+const UNREADABLE: &str = "its configuration cannot be read, so nothing says that it keeps what is acknowledged; allow \
+                          DescribeConfigs on it";
+
 /// A dead letters topic that the worker creates, whatever the brokers' defaults are.
 const KEEPS_EVERYTHING: [(&str, &str); 1] = [("cleanup.policy", "delete")];
 
@@ -71,6 +75,9 @@ pub async fn ensure_topics(settings: &Settings) -> Result<TopicsReport, KafkaErr
     ledger.ensure(settings, &settings.dead_letters_topic, 1, &KEEPS_EVERYTHING, &mut report.created).await?;
     if !settings.embedded {
         let config = ledger.topic_config(&settings.dead_letters_topic).await?;
+        if config.is_empty() {
+            report.warnings.push(format!("topic `{}`: {UNREADABLE}", settings.dead_letters_topic));
+        }
         if let Some(problem) = dead_letters_problem(&config) {
             return Err(KafkaError::TopicUnfit { topic: settings.dead_letters_topic.clone(), problem });
         }
@@ -156,6 +163,11 @@ fn durability_problems(shape: &Shape, config: &HashMap<String, String>) -> Vec<S
     let mut problems = Vec::new();
     if shape.replicas < 3 {
         problems.push(format!("a partition has {} replicas, 3 are wanted", shape.replicas));
+    }
+    // Brokers answer so instead of refusing.
+    if config.is_empty() {
+        problems.push(UNREADABLE.to_owned());
+        return problems;
     }
     let in_sync = config.get("min.insync.replicas").and_then(|count| count.parse::<usize>().ok()).unwrap_or(1);
     if in_sync < 2 {
@@ -311,6 +323,7 @@ mod tests {
         assert_eq!(problems(3, &[SAFE[1]]), 1, "a broker that does not say has the default of 1");
         assert_eq!(problems(3, &[SAFE[0], ("unclean.leader.election.enable", "true")]), 1);
         assert_eq!(problems(1, &[("unclean.leader.election.enable", "true")]), 3);
+        assert_eq!(problems(3, &[]), 1, "what may not be read is no proof");
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl fmt::Display for ScanType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Decide and record, never call the API.
+    /// Decide and record, start no scan.
     #[default]
     Shadow,
     /// Call the API.

@@ -22,7 +22,7 @@ pub(crate) async fn listen(name: String, requests: mpsc::Sender<AdminRequest>) {
     loop {
         tokio::select! {
             Some(()) = halts.recv() => {
-                tracing::warn!("SIGUSR1: every call is halted.");
+                tracing::warn!("SIGUSR1: scans and cancellations are halted.");
                 let (answer, _nobody_waits) = oneshot::channel();
                 let order = Control {
                     control: ControlAction::Halted,

@@ -24,7 +24,7 @@ fn says(body: &EventBody) -> String {
         }
         EventBody::Control(body) => {
             let what = match &body.control {
-                ControlAction::Halted => "halts every call".to_owned(),
+                ControlAction::Halted => "halts all scans".to_owned(),
                 ControlAction::Resumed => "resumes".to_owned(),
                 ControlAction::Tripped { rule_id, devices, per_seconds, .. } => {
                     format!("puts {} into shadow: {devices} devices in {per_seconds} s", rule(rule_id.as_deref()))

@@ -4,7 +4,7 @@
 //!
 //! | request | body | does |
 //! |---|---|---|
-//! | `POST /admin/halt` | `author`, `comment` | stops every call on this replica now and on every other by the ledger |
+//! | `POST /admin/halt` | `author`, `comment` | stops scans and cancellations on this replica now and on every other by the ledger |
 //! | `POST /admin/resume` | `author`, `comment?` | goes on |
 //! | `POST /admin/rearm` | `author`, `comment?`, `rule` or `all` | a tripped cap begins to count anew |
 //! | `GET /admin/silences` | – | silences in force or to come |

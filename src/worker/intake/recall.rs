@@ -18,8 +18,8 @@ use crate::worker::decide::INTAKE_CLAIM;
 
 /// Pause before the ledger is read again after it could not be.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Observations that are remembered. An owner had 2,000 records in hand at most; more than this many are there only where
-/// somebody has set the group's offsets back, and what is beyond is then decided anew.
+/// Observations that are remembered; what is beyond is decided anew. An owner holds some 20,000 records at most that are not
+/// committed, and few of them ask for a scan.
 const MOST_RECORDED: usize = 250_000;
 
 /// A partition that waits for what the ledger holds of it.
