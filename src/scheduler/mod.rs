@@ -11,6 +11,7 @@ mod comment;
 mod counts;
 mod covered;
 mod devices;
+mod doubt;
 mod endings;
 mod fold;
 mod growth;

@@ -214,28 +214,6 @@ fn attempts_lost_in_an_outage_are_not_held_against_their_scans() {
 }
 
 #[test]
-fn a_call_under_way_in_an_outage_is_not_held_against_its_scan_although_it_ends_after_it() {
-    let mut settings = Settings::default();
-    settings.retry.max_attempts = 1;
-    let mut bench = Bench::with(settings, Mode::Live);
-    for device in ["1", "2", "3", "4"] {
-        bench.request(device, device);
-    }
-    bench.pass(5);
-    let (slow, attempt, ..) = bench.next_scan();
-    for _ in 0..3 {
-        bench.answer_next(|_, _| in_doubt());
-    }
-    assert_eq!(state(&bench), BreakerState::Open);
-    // A look-up finds out that the API works again; only then the first call comes to nothing.
-    bench.scheduler.local.breaker = Breaker::default();
-    bench.answer(&slow, attempt, in_doubt());
-    bench.list(ReadReply::Complete(Vec::new()));
-    bench.list(ReadReply::Complete(Vec::new()));
-    assert_eq!((bench.count("failed"), bench.count("attempt_failed"), bench.open()), (0, 4, 4));
-}
-
-#[test]
 fn one_device_that_makes_the_api_fail_is_not_the_api_as_a_whole() {
     let mut settings = Settings::default();
     settings.retry.max_attempts = 5;

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::bench::{Bench, in_doubt, marked, seen};
 use crate::event::{AttemptResult, EventBody, FailedReason, FinishedStatus, Mode, ResolvedBy, ScanType};
-use crate::scheduler::{Call, InDoubtPolicy, ReadReply, Settings};
+use crate::scheduler::{BreakerState, Call, InDoubtPolicy, ReadReply, Settings};
 
 /// A scan in doubt, and when its intent was made.
 fn doubted(settings: Settings) -> (Bench, String, jiff::Timestamp) {
@@ -187,4 +187,26 @@ fn doubt_that_no_list_ever_resolves_ends_at_the_deadline() {
         }
     }
     assert!(matches!(bench.last(), EventBody::Failed(body) if body.reason == FailedReason::InDoubt));
+}
+
+#[test]
+fn a_call_under_way_in_an_outage_is_not_held_against_its_scan_although_it_ends_after_it() {
+    let mut settings = Settings::default();
+    settings.retry.max_attempts = 1;
+    let mut bench = Bench::with(settings, Mode::Live);
+    for device in ["1", "2", "3", "4"] {
+        bench.request(device, device);
+    }
+    bench.pass(5);
+    let (slow, attempt, ..) = bench.next_scan();
+    for _ in 0..3 {
+        bench.answer_next(|_, _| in_doubt());
+    }
+    assert_eq!(bench.scheduler.snapshot(bench.now).breaker, BreakerState::Open);
+    // A look-up finds out that the API works again; only then the first call comes to nothing.
+    bench.scheduler.local.breaker = Default::default();
+    bench.answer(&slow, attempt, in_doubt());
+    bench.list(ReadReply::Complete(Vec::new()));
+    bench.list(ReadReply::Complete(Vec::new()));
+    assert_eq!((bench.count("failed"), bench.count("attempt_failed"), bench.open()), (0, 4, 4));
 }
