@@ -379,7 +379,8 @@ mod tests {
     #[test]
     fn times_of_nothing_that_would_break_a_promise_are_refused_by_name() {
         assert_eq!(Settings::default().validate(), Vec::<String>::new());
-        let changes: [(&str, fn(&mut Settings)); 9] = [
+        type Change = fn(&mut Settings);
+        let changes: [(&str, Change); 9] = [
             ("scheduler.reads.device_memory is 0", |s| s.reads.device_memory = Duration::ZERO),
             ("scheduler.reads.per_hour is 0", |s| s.reads.per_hour = 0),
             ("scheduler.retry.busy is 0", |s| s.retry.busy = Duration::ZERO),
