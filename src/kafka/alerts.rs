@@ -110,7 +110,7 @@ impl AlertsConsumer {
         self.group.is_assigned(partition)
     }
 
-    /// Leaves the group and waits until that is done, at most for `budget`. Dropping leaves it too, without waiting.
+    /// Ends reading and waits for the group to be left, at most for `budget`; a commit under way puts that off. Dropping leaves it too, without waiting.
     pub async fn close(self, budget: Duration) {
         self.group.close(budget).await;
     }

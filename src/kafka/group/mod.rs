@@ -262,7 +262,7 @@ impl GroupConsumer {
         .await?
     }
 
-    /// Leaves the group and waits until that is done, at most for `budget`.
+    /// Ends reading and waits for the group to be left, at most for `budget`; a commit under way puts that off.
     pub(super) async fn close(mut self, budget: Duration) {
         self.shared.close();
         if let Some(ended) = self.ended.take() {
