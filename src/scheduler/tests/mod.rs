@@ -16,6 +16,7 @@ mod pace;
 mod portions;
 mod reads;
 mod replay;
+mod settings;
 mod silences;
 mod simulation;
 mod trips;
