@@ -83,6 +83,8 @@ pub(crate) struct Api {
     limited: Option<(Timestamp, bool)>,
     /// Times in which nothing worked, oldest first.
     pub(super) outages: Vec<Period>,
+    /// Attempts that their workers gave up and must have seen as part of an outage.
+    pub(super) of_outage: HashSet<(u64, String, u32)>,
     /// When [`input::TAGGED_LATER`] was tagged.
     pub(crate) tagged_at: Option<Timestamp>,
 }

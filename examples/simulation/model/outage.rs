@@ -107,11 +107,19 @@ impl Api {
         }
     }
 
-    /// Whether an attempt was lost in an outage that its worker must have seen as one.
-    pub(super) fn is_of_outage(&self, owner: u64, scan_id: &str, attempt: u32, settings: &Settings) -> bool {
+    /// A worker decides that an attempt came to nothing. What it is answered after that it can not know yet.
+    pub(super) fn given_up(&mut self, owner: u64, scan_id: &str, attempt: u32, settings: &Settings) {
         let key = (owner, scan_id.to_owned(), attempt);
-        self.outages.iter().filter(|outage| outage.lost.contains(&key)).any(|outage| {
+        let must_be_seen = self.outages.iter().filter(|outage| outage.lost.contains(&key)).any(|outage| {
             outage.troubled.iter().filter(|(of, _)| *of == owner).count() >= settings.breaker.failures as usize
-        })
+        });
+        if must_be_seen {
+            self.of_outage.insert(key);
+        }
+    }
+
+    /// Whether an attempt was lost in an outage that its worker must have seen as one when it gave the attempt up.
+    pub(super) fn is_of_outage(&self, owner: u64, scan_id: &str, attempt: u32) -> bool {
+        self.of_outage.contains(&(owner, scan_id.to_owned(), attempt))
     }
 }

@@ -315,6 +315,9 @@ impl World {
                     if let EventBody::Intent(intent) = &*body {
                         self.decided.insert((intent.scan_id.clone(), intent.attempt), self.now);
                     }
+                    if let EventBody::AttemptFailed(failed) = &*body {
+                        self.api.given_up(id, &failed.scan_id, failed.attempt, &self.hard.settings);
+                    }
                     self.append(index, ScanEvent::new(time, "tenant", *body))?;
                 }
                 Command::Call(call) => self.calls(index, call, clock)?,

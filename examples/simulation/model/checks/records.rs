@@ -193,7 +193,7 @@ impl Checks {
             })?;
         }
         let writer = body.claim.strip_prefix("claim-").and_then(|number| number.parse().ok()).unwrap_or(u64::MAX);
-        let spared = sight.api.is_of_outage(writer, &body.scan_id, body.attempt, &hardness.settings);
+        let spared = sight.api.is_of_outage(writer, &body.scan_id, body.attempt);
         let spared = spared && body.result == AttemptResult::NotAccepted;
         ensure("breaker", !spared || !body.counts, || format!("{body:?} counts, and nothing worked"))?;
         if spared {
