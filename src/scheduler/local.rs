@@ -2,13 +2,14 @@
 //! rebuilt from the state by its successor.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::breaker::Breaker;
 use super::command::DeviceFacts;
 use super::quota::ReadBudget;
-use super::state::State;
+use super::state::{State, after};
 use crate::event::EventBody;
 
 /// Something to look at again at a certain time.
@@ -119,15 +120,15 @@ pub(super) struct Local {
 #[derive(Debug)]
 struct Outstanding {
     device_id: String,
-    /// For an intent, the rules that asked.
-    intent: Option<Vec<String>>,
+    /// For an intent, when it was made and the rules that asked.
+    intent: Option<(Timestamp, Vec<String>)>,
 }
 
 impl Local {
     /// A record was handed over for appending.
-    pub(super) fn appended(&mut self, id: String, device_id: &str, body: &EventBody) {
+    pub(super) fn appended(&mut self, id: String, device_id: &str, time: Timestamp, body: &EventBody) {
         let intent = match body {
-            EventBody::Intent(intent) => Some(intent.rule_ids.clone()),
+            EventBody::Intent(intent) => Some((time, intent.rule_ids.clone())),
             _ => None,
         };
         self.outstanding_intents += usize::from(intent.is_some());
@@ -155,11 +156,18 @@ impl Local {
         Some(device_id)
     }
 
-    /// Devices of intents on their way that a rule asked for, or any rule.
-    pub(super) fn pending_devices<'a>(&'a self, rule: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    /// Devices of intents on their way that a rule asked for, or any rule, and that count in a window of the length `per`: who
+    /// stands still may read its own intent back long after it.
+    pub(super) fn pending_devices<'a>(
+        &'a self,
+        rule: Option<&'a str>,
+        per: Duration,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a str> {
         self.outstanding.values().filter_map(move |outstanding| {
-            let rules = outstanding.intent.as_ref()?;
-            rule.is_none_or(|rule| rules.iter().any(|id| id == rule)).then_some(outstanding.device_id.as_str())
+            let (time, rules) = outstanding.intent.as_ref()?;
+            let counts = after(*time, per) > now && rule.is_none_or(|rule| rules.iter().any(|id| id == rule));
+            counts.then_some(outstanding.device_id.as_str())
         })
     }
 

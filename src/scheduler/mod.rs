@@ -238,7 +238,7 @@ impl Scheduler {
     /// Appends a record and leaves its device alone until it is read back.
     fn append(&mut self, now: Timestamp, device_id: &str, body: EventBody, commands: &mut Vec<Command>) {
         let event = ScanEvent::new(now, String::new(), body);
-        self.local.appended(event.id(), device_id, &event.body);
+        self.local.appended(event.id(), device_id, now, &event.body);
         commands.push(Command::Append { time: now, body: Box::new(event.body) });
     }
 

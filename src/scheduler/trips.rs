@@ -98,7 +98,7 @@ impl Scheduler {
             .filter(|reached| reached.offset > begin && after(reached.time, cap.per) > now)
             .filter(|reached| rule.is_none_or(|rule| reached.rule_ids.iter().any(|id| id == rule)))
             .map(|reached| reached.device_id.as_str())
-            .chain(self.local.pending_devices(rule))
+            .chain(self.local.pending_devices(rule, cap.per, now))
             .collect();
         devices.sort_unstable();
         devices.dedup();

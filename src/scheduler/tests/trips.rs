@@ -301,3 +301,20 @@ fn an_intent_that_lands_behind_a_trip_is_withdrawn_and_one_before_it_is_called()
     assert_eq!(bench.names(), ["claim", "requested", "intent", "control"]);
     bench.next_scan();
 }
+
+#[test]
+fn an_intent_of_ones_own_that_comes_back_after_the_window_counts_no_more() {
+    let mut bench = Bench::new();
+    limited(&mut bench, "a", "1");
+    bench.now += SignedDuration::from_secs(5);
+    let on_its_way = bench.scheduler.poll(bench.now);
+    assert_eq!(on_its_way.len(), 1);
+    // The worker stands still; the first thing it does afterwards is to decide.
+    bench.now += SignedDuration::from_hours(1);
+    for device in ["2", "3"] {
+        limited(&mut bench, device, device);
+    }
+    bench.now += SignedDuration::from_secs(5);
+    bench.run();
+    assert_eq!((trips(&bench), bench.count("intent")), (Vec::new(), 2));
+}
