@@ -8,6 +8,7 @@ use super::breaker::Probe;
 use super::command::{Command, ReadReply, Refusal, Reply, ScanReply, SeenAction};
 use super::growth::grows_until;
 use super::local::{CallState, Timer};
+use super::quota::{LONGEST_PAUSE, SHORTEST_PAUSE};
 use super::retry::ceiling;
 use super::state::{Phase, Scan, after};
 use super::{Scheduler, marker_of};
@@ -15,12 +16,6 @@ use crate::event::{Accepted, Action, AttemptFailed, AttemptResult, FailedReason,
 
 /// Longest pause after a 429 without `Retry-After`, as a multiple of the first: it doubles five times.
 const LONGEST_PAUSE_DOUBLINGS: u32 = 5;
-
-/// Shortest pause after a 429 whatever it asked for; doubles while it goes on.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Longest pause that is taken from the API's own word.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// How long the lack of a permission to read is believed: an administrator may grant it at any time.
 const READ_PERMISSION_MEMORY: Duration = Duration::from_secs(600);
@@ -115,7 +110,7 @@ impl Scheduler {
                     self.trouble(&call, retry_after, now);
                 }
                 // Whatever it was said about: the API, or what stands before it, wants no calls for a while.
-                self.pause_locally(retry_after.map(|wait| after(now, wait.min(LONGEST_WAIT))));
+                self.pause_locally(retry_after.map(|wait| after(now, wait.min(LONGEST_PAUSE))));
                 if let Phase::Intended { resolve_after, .. } = scan.phase {
                     self.local.timers.insert((resolve_after, Timer::Scan(scan_id.to_owned())));
                 }

@@ -15,13 +15,11 @@ use rand::Rng;
 
 use super::Scheduler;
 use super::local::CallState;
+use super::quota::LONGEST_PAUSE;
 use super::retry::{full_jitter, half_jitter};
 use super::settings::BreakerSettings;
 use super::state::after;
 use crate::event::AttemptFailed;
-
-/// Longest wait that is taken from the API's own word.
-const LONGEST_WORD: Duration = Duration::from_secs(3600);
 
 /// State of the breaker, as metrics show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,12 +169,12 @@ impl Breaker {
         if opens {
             self.openings = self.openings.saturating_add(1);
             let ours = half_jitter(random, settings.first_wait, settings.longest_wait, self.openings);
-            self.inner = Inner::Open(after(now, ours.max(wait.unwrap_or_default().min(LONGEST_WORD))));
+            self.inner = Inner::Open(after(now, ours.max(wait.unwrap_or_default().min(LONGEST_PAUSE))));
             self.in_a_row = 0;
             self.latest.clear();
         } else if let (Inner::Open(until), Some(wait)) = (&mut self.inner, wait) {
             // Whichever call it was said to: the API's word about itself holds.
-            *until = (*until).max(after(now, wait.min(LONGEST_WORD)));
+            *until = (*until).max(after(now, wait.min(LONGEST_PAUSE)));
         }
     }
 

@@ -18,9 +18,6 @@ use crate::event::{
 /// Reach of a list before the moment that matters, for clocks that differ.
 const LIST_MARGIN: Duration = Duration::from_secs(600);
 
-/// Stands for the device of an action that names none; no machine id is empty.
-const NO_DEVICE: &str = "";
-
 impl Scheduler {
     /// Looks at every scan that something happened to or whose time has come.
     pub(super) fn settle_scans(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
@@ -234,10 +231,12 @@ impl Scheduler {
         let mut by_device: std::collections::HashMap<&str, Vec<&SeenAction>> = std::collections::HashMap::new();
         for action in actions {
             by_id.insert(action.id.as_str(), action);
-            // The API leaves fields of a young action empty; by its marker it is known all the same.
-            let device = action.device_id.as_deref().unwrap_or(NO_DEVICE);
-            by_device.entry(device).or_default().push(action);
+            if let Some(device) = &action.device_id {
+                by_device.entry(device).or_default().push(action);
+            }
         }
+        // The API leaves fields of a young action empty; by its marker it is known all the same.
+        let of_none: Vec<&SeenAction> = actions.iter().filter(|action| action.device_id.is_none()).collect();
         let mut scan_ids: Vec<String> = self.state.scans.keys().cloned().collect();
         scan_ids.sort_unstable();
         for scan_id in scan_ids {
@@ -245,8 +244,7 @@ impl Scheduler {
             if self.local.is_busy(&scan.device.id) {
                 continue;
             }
-            let seen_of = |device: &str| by_device.get(device).map_or(&[][..], Vec::as_slice);
-            let (of_device, of_none) = (seen_of(&scan.device.id), seen_of(NO_DEVICE));
+            let of_device = by_device.get(scan.device.id.as_str()).map_or(&[][..], Vec::as_slice);
             match &scan.phase {
                 Phase::Refused { .. } => {}
                 Phase::Open { action, .. } => {
@@ -269,7 +267,7 @@ impl Scheduler {
                     let may_be_ours = |action: &&SeenAction| action.comment.as_ref() == Some(&scan.comment);
                     let unclear = !self.settings.comment_marker && of_none.iter().any(may_be_ours);
                     let conclusive = created_since <= *time && !unclear && (running || *resolve_after <= started_at);
-                    let marked = self.marked_in(&scan_id, &scan, of_device, of_none);
+                    let marked = self.marked_in(&scan_id, &scan, of_device, &of_none);
                     if let Some(action) = marked {
                         let arrived_by = self.slot_arrival(&scan_id, scan.attempt).unwrap_or(now);
                         self.accept(&scan_id, &scan, action, ResolvedBy::List, arrived_by, now, commands);

@@ -8,12 +8,9 @@ use super::Scheduler;
 use super::breaker::Probe;
 use super::command::{Call, Command, ReadReply};
 use super::local::LookUp;
+use super::quota::{LONGEST_PAUSE, SHORTEST_PAUSE};
 use super::retry::full_jitter;
 use super::state::after;
-
-/// Bounds of a pause that the API asks for.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Tries of a look-up, after which the device cannot be told.
 const LOOK_UP_TRIES: u32 = 4;
@@ -85,25 +82,22 @@ impl Scheduler {
         match &answer {
             ReadReply::Failed if self.local.breaker.is_news(&device_id) => self.trouble(&call, None, now),
             ReadReply::Failed => {}
-            ReadReply::Complete(_) | ReadReply::NotPermitted | ReadReply::RateLimited(_) => {
+            ReadReply::RateLimited(wait) => {
+                self.local.breaker.health(&call, now, &self.settings.breaker);
+                self.pause_reads(*wait, now);
+            }
+            ReadReply::Complete(_) | ReadReply::NotPermitted => {
                 self.local.breaker.health(&call, now, &self.settings.breaker);
             }
         }
         // What fails because nothing works tells nothing of the device.
-        let spared = match answer {
-            ReadReply::Failed => !self.local.breaker.is_closed(),
-            ReadReply::RateLimited(wait) => {
-                self.pause_reads(wait, now);
-                true
-            }
-            ReadReply::Complete(_) | ReadReply::NotPermitted => false,
-        };
+        let spared = answer == ReadReply::Failed && !self.local.breaker.is_closed();
         let failures = if spared { before } else { before.saturating_add(1) };
         let known = match answer {
             ReadReply::Complete(Some(facts)) => LookUp::Known(now, facts),
             ReadReply::Complete(None) => LookUp::NotFound(now),
             ReadReply::NotPermitted => LookUp::Unknown(now),
-            ReadReply::RateLimited(_) => LookUp::Wanted(now, failures),
+            ReadReply::RateLimited(_) => LookUp::Wanted(now, before),
             ReadReply::Failed if failures >= LOOK_UP_TRIES => LookUp::Unknown(now),
             ReadReply::Failed => {
                 let wait =

@@ -9,9 +9,9 @@ use super::state::{Request, Scan};
 use crate::event::AlertRef;
 
 /// Most requests that one record speaks of.
-pub(super) const MOST_IN_RECORD: usize = 500;
+const MOST_IN_RECORD: usize = 500;
 /// Most requests that one scan covers; its `finished` speaks of them all.
-pub(super) const MOST_IN_SCAN: usize = 1000;
+const MOST_IN_SCAN: usize = 1000;
 /// Most bytes of them in one record.
 const MOST_BYTES_IN_RECORD: usize = 192 << 10;
 /// Most bytes of them in one scan.
@@ -61,7 +61,7 @@ impl Scheduler {
         let (mut taken, mut bytes) = (scan.requests.len() + scan.joined.len(), self.bytes_of(scan));
         let mut fitting = Vec::new();
         for id in ids {
-            if taken >= MOST_IN_SCAN || bytes >= MOST_BYTES_IN_SCAN {
+            if is_full(taken, bytes) {
                 break;
             }
             taken += 1;
@@ -73,7 +73,7 @@ impl Scheduler {
 
     /// Whether a scan takes any more requests.
     pub(super) fn has_room(&self, scan: &Scan) -> bool {
-        scan.requests.len() + scan.joined.len() < MOST_IN_SCAN && self.bytes_of(scan) < MOST_BYTES_IN_SCAN
+        !is_full(scan.requests.len() + scan.joined.len(), self.bytes_of(scan))
     }
 
     fn bytes_of(&self, scan: &Scan) -> usize {
@@ -83,6 +83,11 @@ impl Scheduler {
     fn size_of(&self, id: &str) -> usize {
         REQUEST_BYTES + self.state.requests.get(id).map_or(0, |request| request.size())
     }
+}
+
+/// Whether a scan of so many requests, of so many bytes, takes no more of them.
+const fn is_full(requests: usize, bytes: usize) -> bool {
+    requests >= MOST_IN_SCAN || bytes >= MOST_BYTES_IN_SCAN
 }
 
 impl Request {

@@ -15,6 +15,10 @@ use super::state::{Slot, after};
 /// Largest `clock_margin`. Constant, because the fold must not depend on configuration.
 pub(super) const MOST_CLOCK_MARGIN: Duration = Duration::from_secs(300);
 
+/// Bounds of a pause that the API asks for, whatever it says.
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Until when a slot counts in a window of this length for the owner `claim`. Another owner's clock may be behind ours.
 #[must_use]
 pub(super) fn held_until(slot: &Slot, window: Duration, claim: &str, settings: &QuotaSettings) -> Timestamp {
