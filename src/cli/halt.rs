@@ -6,7 +6,7 @@ use super::orders::{Author, Target, Way, usage, write_one};
 use super::{CliError, Context, OutputFormat};
 use crate::event::ControlAction;
 use crate::telemetry::{OrderBody, RearmBody};
-use crate::worker::caps_to_rearm;
+use crate::worker::{caps_to_rearm, check_tripped};
 
 /// Options of `halt`.
 #[derive(Debug, clap::Args)]
@@ -101,9 +101,13 @@ pub fn rearm(args: &RearmArgs, context: &mut Context) -> Result<(), CliError> {
     let answer = match args.way.target(context)? {
         Target::Api { host, token } => Target::api(&host, token.as_ref(), "POST", "/admin/rearm", Some(&body))?,
         Target::Ledger(config) => {
+            let state = Target::state(&config)?;
             let caps = match &rule_id {
-                Some(_) => vec![rule_id.clone()],
-                None => caps_to_rearm(&Target::state(&config)?),
+                Some(rule) => {
+                    check_tripped(&state, rule).map_err(CliError::Usage)?;
+                    vec![rule_id.clone()]
+                }
+                None => caps_to_rearm(&state),
             };
             let orders =
                 caps.iter().map(|cap| body.order().into_order(ControlAction::Rearmed { rule_id: cap.clone() }));

@@ -17,7 +17,7 @@ use super::rules_backtest::{self, Difference, RulesBacktestArgs};
 use super::{CliError, Context, OutputFormat, load_rules};
 use crate::alert::{Alert, Device};
 use crate::config::Config;
-use crate::rules::{RuleExplanation, RuleInfo, RuleSet, TestBody, Wants};
+use crate::rules::{FilterInfo, RuleInfo, RuleSet, SelectionExplanation, TestBody, Wants};
 
 pub use text::render_text;
 
@@ -42,32 +42,44 @@ pub struct RulesDiffReport {
     pub old: String,
     /// Hash of the new set.
     pub new: String,
-    /// Rules that only the new set has, as `title (id)`.
+    /// Rules that only the new set has, as `title (id)`, and filters, as `filter title (id)`.
     pub added: Vec<String>,
-    /// Rules that only the old set has.
+    /// Rules and filters that only the old set has.
     pub removed: Vec<String>,
-    /// Rules of the same id that differ.
-    pub changed: Vec<ChangedRule>,
+    /// Rules and filters of the same id that differ.
+    pub changed: Vec<ChangedDocument>,
     /// Decisions about sample alerts; `first` is the new set and `second` the old one.
     pub decisions: Option<Difference>,
 }
 
-/// A rule that differs.
+/// What a document of a rule set is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DocumentKind {
+    /// A rule, a correlation or a building block.
+    Rule,
+    /// An exception that lives apart from the rules it is for.
+    Filter,
+}
+
+/// A rule or a filter that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ChangedRule {
+pub struct ChangedDocument {
+    /// What it is.
+    pub kind: DocumentKind,
     /// Its id.
-    pub rule_id: String,
+    pub id: String,
     /// Its new title.
     pub title: String,
-    /// Values of the rule and its response that differ.
+    /// Values of the rule and its response, or of the filter, that differ.
     pub values: Vec<ChangedValue>,
-    /// Lines of the detection that only the old rule has.
+    /// Lines of the detection that only the old one has.
     pub detection_removed: Vec<String>,
-    /// Lines of the detection that only the new rule has.
+    /// Lines of the detection that only the new one has.
     pub detection_added: Vec<String>,
-    /// Tests that only the old rule has, with what they expect.
+    /// Tests that only the old one has, with what they expect.
     pub tests_removed: Vec<String>,
-    /// Tests that only the new rule has.
+    /// Tests that only the new one has.
     pub tests_added: Vec<String>,
 }
 
@@ -82,7 +94,7 @@ pub struct ChangedValue {
     pub new: Option<String>,
 }
 
-impl ChangedRule {
+impl ChangedDocument {
     fn is_empty(&self) -> bool {
         let lists = [&self.detection_removed, &self.detection_added, &self.tests_removed, &self.tests_added];
         self.values.is_empty() && lists.iter().all(|list| list.is_empty())
@@ -119,56 +131,80 @@ fn decisions(args: &RulesDiffArgs, alerts: &Path) -> Result<Option<Difference>, 
     Ok(rules_backtest::run(&backtest, &Config::default())?.difference)
 }
 
-/// Compares rules of the same id.
+/// Compares rules and filters of the same id.
 #[must_use]
 pub fn compare(old: &RuleSet, new: &RuleSet) -> RulesDiffReport {
-    let (before, after) = (rules_of(old), rules_of(new));
-    let named = |rule: &Rule<'_>| format!("{} ({})", rule.info.title, rule.info.id);
-    let only = |here: &BTreeMap<&str, Rule<'_>>, there: &BTreeMap<&str, Rule<'_>>| {
-        here.iter().filter(|(id, _)| !there.contains_key(*id)).map(|(_, rule)| named(rule)).collect::<Vec<_>>()
+    let (before, after) = (documents_of(old, new), documents_of(new, old));
+    let only = |here: &Documents, there: &Documents| {
+        here.iter()
+            .filter(|(id, _)| !there.contains_key(*id))
+            .map(|((kind, id), each)| named(*kind, id, &each.title))
+            .collect()
     };
-    let changed = after.iter().filter_map(|(id, rule)| Some(changed(before.get(id)?, rule)));
+    let changed = after.iter().filter_map(|(id, document)| Some(changed(id, before.get(id)?, document)));
     RulesDiffReport {
         old: old.hash().to_owned(),
         new: new.hash().to_owned(),
         added: only(&after, &before),
         removed: only(&before, &after),
-        changed: changed.filter(|rule| !rule.is_empty()).collect(),
+        changed: changed.filter(|document| !document.is_empty()).collect(),
         decisions: None,
     }
 }
 
-/// A rule as it can be compared.
-struct Rule<'s> {
-    info: &'s RuleInfo,
+fn named(kind: DocumentKind, id: &str, title: &str) -> String {
+    match kind {
+        DocumentKind::Rule => format!("{title} ({id})"),
+        DocumentKind::Filter => format!("filter {title} ({id})"),
+    }
+}
+
+/// Rules and filters by what they are and their id.
+type Documents = BTreeMap<(DocumentKind, String), Document>;
+
+/// A rule or a filter as it can be compared.
+struct Document {
+    title: String,
     values: BTreeMap<String, String>,
     detection: BTreeSet<String>,
     tests: BTreeSet<String>,
 }
 
-fn rules_of(set: &RuleSet) -> BTreeMap<&str, Rule<'_>> {
+fn documents_of(set: &RuleSet, other: &RuleSet) -> Documents {
     // Nothing is explained: an explanation lists every selection as it is written.
     let written = set.explain(&Alert::default(), &Device::default(), Timestamp::UNIX_EPOCH);
-    let mut rules: BTreeMap<&str, Rule<'_>> = BTreeMap::new();
+    let mut documents = Documents::new();
     for (info, rule) in set.rules().iter().zip(&written.rules) {
-        let tests = BTreeSet::new();
-        rules.insert(&info.id, Rule { info, values: values_of(info), detection: detection_of(rule), tests });
+        let detection = detection_of(&rule.condition, &rule.selections);
+        let (title, values) = (info.title.clone(), values_of(info));
+        let document = Document { title, values, detection, tests: BTreeSet::new() };
+        documents.insert((DocumentKind::Rule, info.id.clone()), document);
     }
+    for (info, filter) in set.filters().iter().zip(&written.filters) {
+        let detection = detection_of(&filter.condition, &filter.selections);
+        let (title, values) = (info.title.clone(), values_of_filter(info, other));
+        let document = Document { title, values, detection, tests: BTreeSet::new() };
+        documents.insert((DocumentKind::Filter, info.id.clone()), document);
+    }
+    add_tests(set, &mut documents);
+    documents
+}
+
+fn add_tests(set: &RuleSet, documents: &mut Documents) {
     for result in set.run_tests() {
-        if let Some(rule) = rules.get_mut(result.rule_id.as_str()) {
+        if let Some(rule) = documents.get_mut(&(DocumentKind::Rule, result.rule_id)) {
             let expect = serde_json::to_value(result.expect).ok().and_then(|word| word.as_str().map(str::to_owned));
             rule.tests.insert(format!("{}: expects {}", result.test, expect.unwrap_or_default()));
         }
     }
     for case in set.scenarios() {
         if let (Some(id), TestBody::Steps(scenario)) = (&case.rule_id, &case.body)
-            && let Some(rule) = rules.get_mut(id.as_str())
+            && let Some(rule) = documents.get_mut(&(DocumentKind::Rule, id.clone()))
         {
             let steps: Vec<String> = scenario.steps.iter().map(|step| step.expect.to_string()).collect();
             rule.tests.insert(format!("{}: expects {}", case.name, steps.join(", ")));
         }
     }
-    rules
 }
 
 /// Everything but where the rule stands. New keys of a response are compared without a change here.
@@ -192,6 +228,17 @@ fn values_of(info: &RuleInfo) -> BTreeMap<String, String> {
     values
 }
 
+/// For which rules a filter is, and until when. A rule that only one of the sets has is told as such, and not by every filter
+/// that is for all rules.
+fn values_of_filter(info: &FilterInfo, other: &RuleSet) -> BTreeMap<String, String> {
+    let known: BTreeSet<&str> = other.rules().iter().map(|rule| rule.id.as_str()).collect();
+    let rules: Vec<&str> = info.rules.iter().map(String::as_str).filter(|id| known.contains(id)).collect();
+    let rules = if rules.is_empty() { None } else { Some(("rules".to_owned(), rules.join(", "))) };
+    let expires = info.expires.map(|date| ("expires".to_owned(), date.to_string()));
+    let title = ("title".to_owned(), info.title.clone());
+    std::iter::once(title).chain(rules).chain(expires).collect()
+}
+
 /// A value as a rule would write it. Durations are told apart by their keys.
 fn shown(value: &Value) -> String {
     match value {
@@ -204,9 +251,9 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn detection_of(rule: &RuleExplanation) -> BTreeSet<String> {
-    let mut lines = BTreeSet::from([format!("condition: {}", rule.condition)]);
-    for selection in &rule.selections {
+fn detection_of(condition: &str, selections: &[SelectionExplanation]) -> BTreeSet<String> {
+    let mut lines = BTreeSet::from([format!("condition: {condition}")]);
+    for selection in selections {
         let several = selection.alternatives.len() > 1;
         for alternative in &selection.alternatives {
             let tests: Vec<String> = alternative
@@ -229,7 +276,7 @@ fn detection_of(rule: &RuleExplanation) -> BTreeSet<String> {
     lines
 }
 
-fn changed(old: &Rule<'_>, new: &Rule<'_>) -> ChangedRule {
+fn changed((kind, id): &(DocumentKind, String), old: &Document, new: &Document) -> ChangedDocument {
     let keys: BTreeSet<&String> = old.values.keys().chain(new.values.keys()).collect();
     let values = keys.into_iter().filter(|key| old.values.get(*key) != new.values.get(*key)).map(|key| ChangedValue {
         key: key.clone(),
@@ -237,9 +284,10 @@ fn changed(old: &Rule<'_>, new: &Rule<'_>) -> ChangedRule {
         new: new.values.get(key).cloned(),
     });
     let only = |here: &BTreeSet<String>, there: &BTreeSet<String>| here.difference(there).cloned().collect::<Vec<_>>();
-    ChangedRule {
-        rule_id: new.info.id.clone(),
-        title: new.info.title.clone(),
+    ChangedDocument {
+        kind: *kind,
+        id: id.clone(),
+        title: new.title.clone(),
         values: values.collect(),
         detection_removed: only(&old.detection, &new.detection),
         detection_added: only(&new.detection, &old.detection),

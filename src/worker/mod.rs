@@ -25,7 +25,7 @@ pub use decide::{Decider, INTAKE_CLAIM, dead_letter_reason};
 pub use dispatch::DispatchEnd;
 pub use error::WorkerError;
 pub use intake::{Decide, RecordDecision, Recorded};
-pub use orders::{OrderError, append_orders, caps_to_rearm, read_state, silences_of};
+pub use orders::{OrderError, append_orders, caps_to_rearm, check_tripped, read_state, silences_of};
 pub use reload::{Reload, RulesHandle};
 pub use run::{Leftover, Worker};
 pub use settings::Settings;

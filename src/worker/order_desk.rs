@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::kill_switch::KillSwitch;
-use super::orders::{OrderError, action_name, append_orders, caps_to_rearm, read_state, silences_of};
+use super::orders::{OrderError, action_name, append_orders, caps_to_rearm, check_tripped, read_state, silences_of};
 use super::reload::{Reload, RulesHandle};
 use crate::event::{Control, ControlAction, Mode};
 use crate::kafka::{KafkaError, Settings as KafkaSettings};
@@ -122,6 +122,10 @@ impl Desk {
     }
 
     async fn order(&self, order: Control) -> Answer {
+        if let ControlAction::Rearmed { rule_id: Some(rule_id) } = &order.control {
+            let state = read_state(&self.kafka).await.map_err(unreadable)?;
+            check_tripped(&state, rule_id).map_err(|message| AdminError::new(404, "not_tripped", message))?;
+        }
         let name = action_name(&order.control);
         let resumes = order.control == ControlAction::Resumed;
         let silence = match &order.control {

@@ -144,3 +144,47 @@ pub fn caps_to_rearm(state: &State) -> Vec<Option<String>> {
     let rules = state.orders.tripped.keys().filter(|cap| cap.is_some()).cloned();
     std::iter::once(None).chain(rules).collect()
 }
+
+/// That the cap of a rule is tripped, so that an order to re-arm it changes something.
+///
+/// # Errors
+/// It is not: a message that names the caps that are.
+pub fn check_tripped(state: &State, rule_id: &str) -> Result<(), String> {
+    if state.orders.is_tripped(Some(rule_id)) {
+        return Ok(());
+    }
+    let tripped: Vec<_> =
+        state.orders.tripped.keys().map(|cap| cap.as_deref().unwrap_or("the one on all rules together")).collect();
+    let those =
+        if tripped.is_empty() { "no cap is".to_owned() } else { format!("tripped are: {}", tripped.join(", ")) };
+    Err(format!("the cap of rule `{rule_id}` is not tripped; {those}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Claim;
+
+    #[test]
+    fn only_a_cap_that_is_tripped_is_re_armed_by_name() {
+        let mut state = State::default();
+        let claim = Claim { claim: "c-1".to_owned(), owner: "worker-0".to_owned(), version: "1".to_owned() };
+        let trip = |rule_id: Option<&str>| Control {
+            control: ControlAction::Tripped {
+                rule_id: rule_id.map(str::to_owned),
+                claim: "c-1".to_owned(),
+                devices: 5,
+                per_seconds: 3600,
+            },
+            author: "worker-0".to_owned(),
+            comment: None,
+        };
+        state.apply(0, &ScanEvent::new(Timestamp::UNIX_EPOCH, "t", claim));
+        assert_eq!(check_tripped(&state, "wide"), Err("the cap of rule `wide` is not tripped; no cap is".to_owned()));
+        state.apply(1, &ScanEvent::new(Timestamp::UNIX_EPOCH, "t", trip(Some("wide"))));
+        state.apply(2, &ScanEvent::new(Timestamp::UNIX_EPOCH, "t", trip(None)));
+        assert_eq!(check_tripped(&state, "wide"), Ok(()));
+        let refused = check_tripped(&state, "wid").expect_err("no such cap");
+        assert_eq!(refused, "the cap of rule `wid` is not tripped; tripped are: the one on all rules together, wide");
+    }
+}

@@ -179,6 +179,7 @@ impl Rules {
         let (fingerprint, found) = match read {
             Ok(Found::Unchanged) => {
                 self.refused = None;
+                self.metrics.set_rules_refused(false);
                 return Reload::Unchanged { hash };
             }
             Ok(Found::Known | Found::Changing) => {

@@ -157,8 +157,11 @@ async fn silences_and_re_arming_by_command_are_what_the_ledger_folds_to() {
 
     let rearmed = json(scene.command(&["rearm", "--all", "--output", "json"]));
     assert_eq!(rearmed["rules"], json!([]));
-    let (code, ..) = scene.command(&["rearm", "--rule", "r-1"]);
-    assert_eq!(code, 0);
+    let (code, _, error) = scene.command(&["rearm", "--rule", "r-1"]);
+    assert!(code == 2 && error.contains("the cap of rule `r-1` is not tripped; no cap is"), "{code}: {error}");
+    let rearm = json!({ "author": "jane", "rule": "r-1" });
+    let (status, body) = worker.admin("POST", "/admin/rearm", &rearm).expect("an answer");
+    assert_eq!((status, &body["code"]), (404, &json!("not_tripped")), "{body}");
     let (status, body) = worker.admin("POST", "/admin/reload-rules", &json!({ "author": "jane" })).expect("an answer");
     assert!(status == 501 || status == 200, "{status}: {body}");
     let (code, _, error) = scene.command(&["silences", "list", "--url", "http://127.0.0.1:1"]);

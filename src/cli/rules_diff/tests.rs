@@ -53,6 +53,43 @@ fn every_kind_of_change_is_told() {
 }
 
 #[test]
+fn a_filter_that_changes_is_told() {
+    let filter = |id: u32, rules: &str, name: &str, rest: &str| {
+        format!(
+            "title: Exception {id}\nid: 00000000-0000-4000-8000-00000000001{id}\nlogsource: {{ category: alert }}\nfilter:\n  \
+             rules: {rules}\n  s:\n    device.name: {name}\n  condition: not s\n{rest}"
+        )
+    };
+    let respond = "response: { scan: Quick }\n";
+    let (one, two) = (rule(1, "category: Malware", respond), rule(2, "category: Phishing", respond));
+    let first = "00000000-0000-4000-8000-000000000001";
+    let old = set(&[one.clone(), filter(1, "any", "ws-1", ""), filter(2, "any", "ws-2", "")]);
+    let only_one = format!("[{first}]");
+    let new =
+        set(&[one.clone(), filter(1, "any", "[ws-1, ws-9]", "expires: 2030-01-01\n"), filter(3, &only_one, "a", "")]);
+    let report = compare(&old, &new);
+    assert_eq!(report.changed.iter().map(|each| each.kind).collect::<Vec<_>>(), [DocumentKind::Filter]);
+    let text = render_text(&report);
+    for line in [
+        "removed: filter Exception 2 (00000000-0000-4000-8000-000000000012)",
+        "added: filter Exception 3 (00000000-0000-4000-8000-000000000013)",
+        "changed: filter Exception 1 (00000000-0000-4000-8000-000000000011)",
+        "  expires: none -> 2030-01-01",
+        "  - detection s: device.name: ws-1",
+        "  + detection s: device.name: ws-1, ws-9",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+    }
+    // A new rule is no change of every filter that is for all of them; one that is for fewer rules than before is.
+    let all = set(&[one.clone(), two.clone(), filter(1, "any", "ws-1", "")]);
+    assert_eq!(compare(&set(&[one.clone(), filter(1, "any", "ws-1", "")]), &all).changed, []);
+    let narrowed = compare(&all, &set(&[one, two, filter(1, &only_one, "ws-1", "")]));
+    let second = "00000000-0000-4000-8000-000000000002";
+    let (before, after) = (Some(format!("{first}, {second}")), Some(first.to_owned()));
+    assert_eq!(narrowed.changed[0].values, [ChangedValue { key: "rules".to_owned(), old: before, new: after }]);
+}
+
+#[test]
 fn sample_alerts_show_what_is_decided_differently() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

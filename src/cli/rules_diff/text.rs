@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::RulesDiffReport;
+use super::{RulesDiffReport, named};
 
 /// The report for people.
 #[must_use]
@@ -10,23 +10,23 @@ pub fn render_text(report: &RulesDiffReport) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail: the results are dropped by name.
     let _ignored = writeln!(text, "rule set {} -> {}", report.old, report.new);
-    for rule in &report.removed {
-        let _ignored = writeln!(text, "\nremoved: {rule}");
+    for document in &report.removed {
+        let _ignored = writeln!(text, "\nremoved: {document}");
     }
-    for rule in &report.added {
-        let _ignored = writeln!(text, "\nadded: {rule}");
+    for document in &report.added {
+        let _ignored = writeln!(text, "\nadded: {document}");
     }
-    for rule in &report.changed {
-        let _ignored = writeln!(text, "\nchanged: {} ({})", rule.title, rule.rule_id);
-        for value in &rule.values {
+    for changed in &report.changed {
+        let _ignored = writeln!(text, "\nchanged: {}", named(changed.kind, &changed.id, &changed.title));
+        for value in &changed.values {
             let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
             let _ignored = writeln!(text, "  {}: {} -> {}", value.key, word(&value.old), word(&value.new));
         }
         for (sign, lines, what) in [
-            ('-', &rule.detection_removed, "detection"),
-            ('+', &rule.detection_added, "detection"),
-            ('-', &rule.tests_removed, "test"),
-            ('+', &rule.tests_added, "test"),
+            ('-', &changed.detection_removed, "detection"),
+            ('+', &changed.detection_added, "detection"),
+            ('-', &changed.tests_removed, "test"),
+            ('+', &changed.tests_added, "test"),
         ] {
             for line in lines {
                 let _ignored = writeln!(text, "  {sign} {what} {line}");
@@ -35,7 +35,7 @@ pub fn render_text(report: &RulesDiffReport) -> String {
     }
     if report.added.is_empty() && report.removed.is_empty() && report.changed.is_empty() {
         let same = report.old == report.new;
-        text.push_str(if same { "\nthe same files\n" } else { "\nno rule differs; the files do\n" });
+        text.push_str(if same { "\nthe same files\n" } else { "\nno rule or filter differs; the files do\n" });
     }
     if let Some(decisions) = &report.decisions {
         let _ignored = writeln!(

@@ -37,6 +37,7 @@ families! {
     rule_matches: IntCounterVec = RULE_MATCHES,
     rules_info: GaugeVec = RULES_INFO,
     rules_reload: IntCounterVec = RULES_RELOAD,
+    rules_last_reload_successful: GaugeVec = RULES_LAST_RELOAD_SUCCESSFUL,
     scan_attempts: IntCounterVec = SCAN_ATTEMPTS,
     api_request_seconds: HistogramVec = API_REQUEST_SECONDS,
     scans_finished: IntCounterVec = SCANS_FINISHED,
@@ -72,6 +73,8 @@ impl Families {
         }
         self.rebalances.with_label_values::<&str>(&[]);
         self.blast_radius_tripped.with_label_values(&[super::ALL_RULES]);
+        // Nothing was refused yet.
+        self.rules_last_reload_successful.with_label_values::<&str>(&[]).set(1.0);
         for result in RulesReload::ALL {
             self.rules_reload.with_label_values(&[result.as_str()]);
         }

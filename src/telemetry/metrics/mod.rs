@@ -118,6 +118,12 @@ impl Metrics {
     /// A rule set was read.
     pub fn rules_reload(&self, result: RulesReload) {
         self.families.rules_reload.with_label_values(&[result.as_str()]).inc();
+        self.set_rules_refused(result == RulesReload::Refused);
+    }
+
+    /// Whether rules stand in the folder that are refused, so that those from before decide.
+    pub fn set_rules_refused(&self, refused: bool) {
+        self.families.rules_last_reload_successful.with_label_values::<&str>(&[]).set(f64::from(u8::from(!refused)));
     }
 
     /// A rule matched.

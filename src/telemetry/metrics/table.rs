@@ -73,6 +73,8 @@ metrics! {
         "Always 1; the label says which rule set decides.";
     RULES_RELOAD = "rules_reload_total", Kind::Counter, ["result"],
         "Rule sets read, at start and on reload: loaded, or refused with the old one still in force.";
+    RULES_LAST_RELOAD_SUCCESSFUL = "rules_last_reload_successful", Kind::Gauge, [],
+        "1 while the rules that were read last decide; 0 while they are refused and those from before decide.";
     SCAN_ATTEMPTS = "scan_attempts_total", Kind::Counter, ["tenant", "result"],
         "Attempts to start a scan, by how they ended.";
     API_REQUEST_SECONDS = "api_request_seconds", Kind::Histogram(CALL_SECONDS), ["endpoint", "result"],

@@ -80,6 +80,11 @@ fn count(metrics: &Metrics, result: &str) -> usize {
     line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
+/// What an alert on refused rules sees.
+fn are_the_last_in_force(metrics: &Metrics) -> bool {
+    metrics.encode().unwrap().contains("\nalert_responder_rules_last_reload_successful 1\n")
+}
+
 #[tokio::test]
 async fn a_swapped_link_brings_new_rules_and_the_same_request_ids() {
     let mut map = ConfigMap::new(&rule("Malware", ""));
@@ -115,10 +120,12 @@ async fn a_set_with_an_error_is_refused_once_and_the_old_one_stays() {
     // Who asks is told again.
     assert!(matches!(rules.reload(DAY, true).await, Reload::Refused { reasons } if reasons[0].contains("prioritiy")));
     assert_eq!(count(&rules.metrics, "refused"), 2);
+    assert!(!are_the_last_in_force(&rules.metrics));
 
     map.swap(&rule("Ransomware", ", priority: 3"));
     assert!(matches!(rules.reload(DAY, false).await, Reload::Loaded { .. }));
     assert_eq!(requested(&current, "Malware"), None);
+    assert!(are_the_last_in_force(&rules.metrics));
     let kept = "alert_responder_rule_matches_total{mode=\"live\",rule=\"0b0f3d3e-0d5e-4c0e-9f39-3d6f8f6c1a77\"} 1";
     assert!(rules.metrics.encode().unwrap().contains(kept), "{}", rules.metrics.encode().unwrap());
 }
@@ -142,8 +149,10 @@ async fn a_folder_that_is_gone_is_refused_and_may_come_back() {
     assert!(matches!(rules.reload(DAY, false).await, Reload::Refused { .. }));
     assert!(matches!(rules.reload(DAY, false).await, Reload::Refused { .. }));
     assert_eq!(count(&rules.metrics, "refused"), 1);
+    assert!(!are_the_last_in_force(&rules.metrics));
     symlink("..data/trojan.yml", &link).unwrap();
     assert!(matches!(rules.reload(DAY, false).await, Reload::Unchanged { .. }));
+    assert!(are_the_last_in_force(&rules.metrics));
 }
 
 #[tokio::test]
