@@ -263,15 +263,26 @@ impl Client {
     /// Cancels a machine action. The action in the answer may still be open.
     ///
     /// # Errors
-    /// Any error answer (a 400 for an action that is over), or none within the call's time.
-    pub async fn cancel(&self, action_id: &str, comment: &str) -> Result<MachineAction, DefenderError> {
+    /// Any error answer (a 400 for an action that is over), or none within the call's time; [`DefenderError::HeldBack`] where
+    /// the kill switch or the moment to leave came first.
+    pub async fn cancel(
+        &self,
+        action_id: &str,
+        comment: &str,
+        must_leave_by: LeaveBy,
+    ) -> Result<MachineAction, DefenderError> {
         if action_id.is_empty() || !action_id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             return Err(DefenderError::Invalid(format!("{action_id:?} is not the id of a machine action")));
         }
         let token = self.tokens.token().await?;
         let body = json!({ "Comment": comment }).to_string();
         let url = self.url(&["machineactions", action_id, "cancel"]);
-        let answer = self.exchange(self.post(url, &token, body, reqwest::Body::from), ACTION_LIMIT).await?;
+        if must_leave_by.is_late() || self.stopped.load(Ordering::SeqCst) {
+            return Err(DefenderError::HeldBack);
+        }
+        let gate = Gate::new(must_leave_by, Arc::clone(&self.stopped));
+        let sent = self.exchange(self.post(url, &token, body, |bytes| gate.body(bytes)), ACTION_LIMIT).await;
+        let answer = sent.map_err(|error| if gate.was_late() { DefenderError::HeldBack } else { error })?;
         if answer.status == 401 {
             self.tokens.drop_token(&token);
         }

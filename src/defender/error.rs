@@ -120,6 +120,9 @@ pub enum DefenderError {
     /// A value that cannot be put into a request.
     #[error("{0}")]
     Invalid(String),
+    /// Nothing was sent.
+    #[error("the moment to leave had passed, or the kill switch was pulled")]
+    HeldBack,
 }
 
 impl DefenderError {
@@ -138,6 +141,7 @@ impl DefenderError {
             Self::Gateway { .. } => "gateway",
             Self::Unreadable(_) => "unreadable",
             Self::Invalid(_) => "invalid",
+            Self::HeldBack => "held_back",
         }
     }
 
@@ -153,7 +157,8 @@ impl DefenderError {
             | Self::Secret(_)
             | Self::TokenRefused { .. }
             | Self::TokenUnreadable(_)
-            | Self::Invalid(_) => false,
+            | Self::Invalid(_)
+            | Self::HeldBack => false,
         }
     }
 

@@ -24,8 +24,8 @@ pub struct Machine {
     pub os: Option<String>,
     /// Device group (`rbacGroupName`); none for a device in no group.
     pub group: Option<String>,
-    /// Machine tags.
-    pub tags: Vec<String>,
+    /// Machine tags; none of them is not the same as an answer that does not tell them (`None`).
+    pub tags: Option<Vec<String>>,
     /// Risk score: `None`, `Informational`, `Low`, `Medium`, `High`.
     pub risk: Option<String>,
     /// Last known addresses.
@@ -62,7 +62,10 @@ impl Machine {
             name: text("computerDnsName"),
             os: text("osPlatform"),
             group: text("rbacGroupName"),
-            tags: list("machineTags").iter().filter_map(Value::as_str).map(|tag| clean(tag, 300)).collect(),
+            tags: value
+                .get("machineTags")
+                .and_then(Value::as_array)
+                .and_then(|tags| tags.iter().map(|tag| tag.as_str().map(|tag| clean(tag, 300))).collect()),
             risk: text("riskScore"),
             ips,
             health_status: text("healthStatus"),
@@ -77,6 +80,19 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_that_are_not_told_are_not_none() {
+        let tags = |told: &str| {
+            let value: Value = serde_json::from_str(&format!("{{\"id\": \"a\"{told}}}")).unwrap();
+            Machine::from_value(&value).unwrap().tags
+        };
+        assert_eq!(tags(", \"machineTags\": []"), Some(Vec::new()));
+        assert_eq!(tags(", \"machineTags\": [\" Lab \"]"), Some(vec!["Lab".to_owned()]));
+        for told in ["", ", \"machineTags\": null", ", \"machineTags\": \"Lab\"", ", \"machineTags\": [7, \"Lab\"]"] {
+            assert_eq!(tags(told), None, "{told}");
+        }
+    }
 
     #[test]
     fn ids_are_forty_hexadecimal_digits() {

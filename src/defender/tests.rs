@@ -217,6 +217,8 @@ async fn nothing_leaves_while_the_kill_switch_is_pulled() {
     let client = Client::new(&settings(&authority.url, &api.url)).unwrap().stopped_by(std::sync::Arc::clone(&stopped));
     let answer = client.run_antivirus_scan(request()).await;
     assert!(matches!(&answer, ScanAnswer::NotSent { cause: NotSent::TooLate, .. }), "{answer:?}");
+    let cancelled = client.cancel("action-1", "over", LeaveBy::from_now(Duration::from_secs(60))).await;
+    assert_eq!(cancelled, Err(DefenderError::HeldBack));
     assert_eq!(api.received(), Vec::<String>::new(), "nobody was even called");
     // Pulled at the last moment, when the request is on its way to the socket.
     let settings = settings(&api.url, &api.url);

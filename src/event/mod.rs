@@ -12,7 +12,7 @@ mod refs;
 mod silence;
 
 pub use crate::alert::Format;
-pub use crate::rules::{CooldownGrowth, Mode, ResponseTerms, RuleLimit, ScanType, Threshold};
+pub use crate::rules::{CooldownGrowth, Mode, ResponseTerms, RuleAsk, RuleLimit, ScanType, Threshold};
 pub use body::{
     Accepted, AttemptFailed, AttemptResult, Claim, EventBody, Failed, Finished, FinishedStatus, Genesis, Intent,
     Joined, Requested, ResolvedBy, Shadowed, Suppressed, WithdrawReason, Withdrawn,

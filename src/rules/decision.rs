@@ -105,6 +105,17 @@ pub struct Threshold {
     pub mode: Mode,
 }
 
+/// What one live rule asks for by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleAsk {
+    /// The rule.
+    pub rule_id: String,
+    /// Scan that it wants.
+    pub scan_type: ScanType,
+    /// Its priority, 0 to 100.
+    pub priority: u8,
+}
+
 /// How the rest of a device grows when it is scanned again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CooldownGrowth {
@@ -121,6 +132,11 @@ pub struct ResponseTerms {
     /// Rules that matched and are in shadow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shadow_rule_ids: Vec<String>,
+    /// What each live rule asks for, so that a rule whose cap on devices trips asks for nothing any more. A rule outside of
+    /// its active time asks for nothing, and a count only once it is reached. Where it is absent, every rule that matched and
+    /// is not in shadow asks for the response as a whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<RuleAsk>,
     /// Counts that this alert adds to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,

@@ -10,6 +10,9 @@ use super::read;
 use super::template;
 use super::yaml::{Key, Node, Value};
 
+/// Longest window of a cap on devices: the fold of the ledger remembers devices that were reached for a day.
+const LONGEST_LIMIT_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
 /// The keys that a rule may leave to the defaults.
 pub(super) const KEYS: [&str; 9] =
     ["comment", "priority", "cooldown", "max_alert_age", "escalate", "limit", "merge_window", "active", "mode"];
@@ -171,7 +174,20 @@ fn limit(node: &Node, report: &mut Report<'_>) -> Option<(u32, u64)> {
             .error(Code::MissingKey, node.span, "a limit needs `devices` and `per`")
             .help("for example `limit: { devices: 25, per: 1h }`");
     }
-    Some((devices??, per??.as_secs()))
+    let (devices, per) = (devices??, per??);
+    if per > LONGEST_LIMIT_WINDOW
+        && let Some(value) = node.get("per")
+    {
+        report
+            .error(
+                Code::InvalidValue,
+                value.span,
+                "per is at most 24h: devices that were reached are remembered for so long",
+            )
+            .help("write at most `24h`");
+        return None;
+    }
+    Some((devices, per.as_secs()))
 }
 
 /// A name, a list of names, or `always`.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::decision::{CooldownGrowth, Decision, Mode, ResponseTerms, RuleLimit, ScanDecision, ScanType, Threshold};
+use super::decision::{
+    CooldownGrowth, Decision, Mode, ResponseTerms, RuleAsk, RuleLimit, ScanDecision, ScanType, Threshold,
+};
 use super::document::Rule;
 use super::response::Response;
 use super::rule_set::RuleSet;
@@ -49,13 +51,18 @@ impl RuleSet {
             max_alert_age: shaping.iter().map(|(_, response)| response.max_alert_age).min().unwrap_or(Duration::ZERO),
             mode,
             rule_ids: std::iter::once(winner.id.clone()).chain(others).collect(),
-            limits: shaping.iter().filter_map(|(rule, response)| limit(rule, response)).collect(),
+            limits: shaping.iter().filter_map(|matched| limit(*matched)).collect(),
             terms: ResponseTerms {
                 shadow_rule_ids: matched
                     .iter()
                     .filter(|(_, response)| response.mode == Mode::Shadow)
                     .map(|(rule, _)| rule.id.clone())
                     .collect(),
+                asks: if mode == Mode::Live {
+                    shaping.iter().map(|(rule, response)| ask(rule, response)).collect()
+                } else {
+                    Vec::new()
+                },
                 thresholds: active.iter().filter_map(|(rule, response)| escalation(rule, response)).collect(),
                 awaits_threshold: false,
                 merge_window_seconds: shaping
@@ -75,7 +82,11 @@ impl RuleSet {
     }
 }
 
-fn limit(rule: &Rule, response: &Response) -> Option<RuleLimit> {
+fn ask(rule: &Rule, response: &Response) -> RuleAsk {
+    RuleAsk { rule_id: rule.id.clone(), scan_type: response.scan, priority: response.priority }
+}
+
+pub(super) fn limit((rule, response): Match<'_>) -> Option<RuleLimit> {
     let (devices, per_seconds) = response.limit?;
     Some(RuleLimit { rule_id: rule.id.clone(), devices, per_seconds })
 }

@@ -54,7 +54,7 @@ mod warnings;
 mod yaml;
 
 pub use decision::{
-    CooldownGrowth, Decision, Mode, ResponseTerms, RuleLimit, RuleMatch, ScanDecision, ScanType, Threshold,
+    CooldownGrowth, Decision, Mode, ResponseTerms, RuleAsk, RuleLimit, RuleMatch, ScanDecision, ScanType, Threshold,
 };
 pub use diagnostic::{Diagnostic, DiagnosticCode, DiagnosticLevel, RuleErrors};
 pub use engine::Scratch;

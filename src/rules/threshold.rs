@@ -7,6 +7,7 @@ use super::correlation::Correlation;
 use super::decision::{Decision, Mode, Threshold};
 use super::document::Rule;
 use super::facts::Facts;
+use super::merge;
 use super::response::Response;
 use super::rule_set::RuleSet;
 use crate::alert::{Alert, Device};
@@ -104,6 +105,14 @@ impl RuleSet {
         }
         let mut decision = self.merge(&shaping, alert, device, now);
         if let Decision::Scan(scan) = &mut decision {
+            if awaits {
+                // A count asks once it is reached.
+                scan.terms.asks.clear();
+            } else {
+                // One that is reached scans beside the rule, within its own cap.
+                let riding = counted.iter().filter(|each| live(each.response));
+                scan.limits.extend(riding.filter_map(|each| merge::limit((each.rule, each.response))));
+            }
             scan.terms.thresholds.extend(counted.into_iter().map(|each| each.threshold));
             scan.terms.awaits_threshold = awaits;
         }

@@ -11,7 +11,7 @@ use super::local::{CallState, Timer};
 use super::quota::{LONGEST_PAUSE, SHORTEST_PAUSE};
 use super::retry::ceiling;
 use super::state::{Phase, Scan, after};
-use super::{Scheduler, marker_of};
+use super::{Scheduler, comment};
 use crate::event::{Accepted, Action, AttemptFailed, AttemptResult, FailedReason, Joined, ResolvedBy, ScanType};
 
 /// Longest pause after a 429 without `Retry-After`, as a multiple of the first: it doubles five times.
@@ -135,14 +135,14 @@ impl Scheduler {
         let ours = match &action.comment {
             // Captured creation answers always carry the comment; one without it cannot be told from a new one.
             None => true,
-            Some(comment) if self.settings.comment_marker => comment.contains(&marker_of(scan_id)),
-            Some(comment) => *comment == scan.comment,
+            Some(comment) => comment::is_of(scan_id, &scan.comment, comment),
         };
-        if ours {
+        if ours && reaches(action, scan.scan_type) {
             self.accept(scan_id, scan, action, ResolvedBy::Answer, now, now, commands);
-        } else if action.scope.unwrap_or(ScanType::Quick) >= scan.scan_type {
+        } else if !ours && action.scope.unwrap_or(ScanType::Quick) >= scan.scan_type {
             self.join_foreign(scan_id, scan, action, now, now, commands);
         } else {
+            // One that scans less is waited for; it may be of an earlier attempt that wanted no more.
             self.busy(scan_id, scan, now, now, commands);
         }
     }
@@ -319,4 +319,9 @@ impl Scheduler {
         }
         self.append(now, &scan.device.id, failed.into(), commands);
     }
+}
+
+/// Whether an action of our own scans as much as is wanted. One that does not tell does what it was asked for.
+pub(super) fn reaches(action: &SeenAction, wanted: ScanType) -> bool {
+    action.scope.is_none_or(|scope| scope >= wanted)
 }

@@ -174,6 +174,6 @@ pub struct DeviceFacts {
     pub name: Option<String>,
     /// Device group; `None` means that it is in none.
     pub group: Option<String>,
-    /// Machine tags.
-    pub tags: Vec<String>,
+    /// Machine tags; `None` where the answer did not tell them.
+    pub tags: Option<Vec<String>>,
 }

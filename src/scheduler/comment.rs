@@ -20,6 +20,13 @@ pub fn marker_of(scan_id: &str) -> String {
     format!("[scan {scan_id}]")
 }
 
+/// Whether an action's comment is that of a scan whose call bore `sent`: by the marker where that has it, whatever the
+/// configuration says by now, else as a whole.
+pub(super) fn is_of(scan_id: &str, sent: &str, found: &str) -> bool {
+    let marker = marker_of(scan_id);
+    if sent.contains(&marker) { found.contains(&marker) } else { found == sent }
+}
+
 /// ` (+4: 3213, 3217, …)`, within `room` characters.
 fn merged_list(others: &[&str], room: usize) -> String {
     let mut listed = String::new();

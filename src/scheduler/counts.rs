@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::state::{MEMORY, after, before};
-use crate::event::{Mode, Requested, ScanType, Threshold};
+use crate::event::{Mode, Requested, RuleAsk, ScanType, Threshold};
 
 /// Alerts (or values) remembered for one threshold and device, the latest ones; more where so many must be reached.
 const MOST_SIGHTINGS: usize = 256;
@@ -34,10 +34,35 @@ pub struct Wants {
     pub mode: Mode,
     /// Thresholds that were reached and shaped this.
     pub reached: Vec<String>,
+    /// What each live rule asks for, thresholds that were reached included. None for a request that names no such rule.
+    pub asks: Vec<RuleAsk>,
     /// Why nothing is wanted: no threshold was reached, and the request has no response of its own.
     pub below: Option<String>,
     /// Offset of the oldest record that this rests on.
     pub begun: i64,
+}
+
+impl Wants {
+    /// Scan and priority that are left where some rules are held back: the strongest of what the others ask for. As they
+    /// are where none or all are held back.
+    pub(super) fn without(&self, is_held: impl Fn(&str) -> bool) -> (ScanType, u8) {
+        let (held, free): (Vec<_>, Vec<_>) = self.asks.iter().partition(|ask| is_held(&ask.rule_id));
+        let left = free.into_iter().map(|ask| (ask.scan_type, ask.priority)).reduce(stronger);
+        left.filter(|_| !held.is_empty()).unwrap_or((self.scan_type, self.priority))
+    }
+}
+
+/// What rules ask for by themselves, before anything is counted.
+fn own_asks(asked: &Requested) -> Vec<RuleAsk> {
+    let terms = &asked.terms;
+    if terms.awaits_threshold {
+        return Vec::new();
+    }
+    if !terms.asks.is_empty() {
+        return terms.asks.clone();
+    }
+    let live = asked.rule_ids.iter().filter(|rule| !terms.shadow_rule_ids.contains(rule));
+    live.map(|rule| RuleAsk { rule_id: rule.clone(), scan_type: asked.scan_type, priority: asked.priority }).collect()
 }
 
 /// One alert, or one value, that was seen.
@@ -82,6 +107,7 @@ impl Counts {
             priority: asked.priority,
             mode: asked.mode,
             reached: Vec::new(),
+            asks: own_asks(asked),
             below: None,
             begun: offset,
         };
@@ -126,6 +152,11 @@ impl Counts {
             (wants.scan_type, wants.priority) =
                 stronger((wants.scan_type, wants.priority), (threshold.scan_type, threshold.priority));
             wants.reached.push(threshold.rule_id.clone());
+            if threshold.mode == Mode::Live {
+                let (rule_id, scan_type, priority) =
+                    (threshold.rule_id.clone(), threshold.scan_type, threshold.priority);
+                wants.asks.push(RuleAsk { rule_id, scan_type, priority });
+            }
         }
         wants
     }

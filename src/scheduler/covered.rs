@@ -49,11 +49,9 @@ impl State {
     /// The ended scan that was running when the request's alert was raised and that covers what it asks for.
     pub(super) fn covering_scan(&self, request: &Request, now: Timestamp) -> Option<&EndedScan> {
         let raised = request.asked.alert_created_at?;
+        let (wanted, _) = self.wanted_by(request);
         self.devices.get(&request.asked.device.id)?.ended.iter().find(|scan| {
-            scan.until > now
-                && scan.began_at <= raised
-                && raised <= scan.ended_at
-                && request.wants.scan_type <= scan.scan_type
+            scan.until > now && scan.began_at <= raised && raised <= scan.ended_at && wanted <= scan.scan_type
         })
     }
 }

@@ -8,8 +8,8 @@ use super::growth::Rest;
 use super::local::{LookUp, Timer};
 use super::quota::Remaining;
 use super::state::{Cooldown, Phase, Request, Scan, after};
-use super::{Scheduler, comment, covered, silences};
-use crate::event::{Intent, Joined, Mode, ScanType, Shadowed, Suppressed, SuppressedReason};
+use super::{Scheduler, covered, silences};
+use crate::event::{Intent, Joined, Mode, Shadowed, Suppressed, SuppressedReason};
 
 /// Alphabet of scan ids: no letters that are read as digits.
 const SCAN_ID_ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
@@ -98,9 +98,9 @@ impl Scheduler {
             return Some((SuppressedReason::Covered, Some(covered::told(scan))));
         }
         let device = self.state.devices.get(device_id)?;
-        let rests = |rest: &Option<Cooldown>| {
-            rest.as_ref().is_some_and(|rest| rest.until > now && request.wants.scan_type <= rest.scan_type)
-        };
+        let (wanted, _) = self.state.wanted_by(request);
+        let rests =
+            |rest: &Option<Cooldown>| rest.as_ref().is_some_and(|rest| rest.until > now && wanted <= rest.scan_type);
         let live = self.acts_live(id);
         let resting = rests(&device.cooldown) || (!live && rests(&device.shadow_cooldown));
         (resting && !joins).then_some((SuppressedReason::Cooldown, None))
@@ -112,7 +112,7 @@ impl Scheduler {
         let rest = self.state.devices.get(&scan.device.id).and_then(|device| device.cooldown.as_ref());
         let Some(rest) = rest.filter(|rest| rest.until > now) else { return false };
         let mut requests = scan.requests.iter().filter_map(|id| self.state.requests.get(id));
-        requests.any(|request| request.wants.scan_type <= rest.scan_type)
+        requests.any(|request| self.state.wanted_by(request).0 <= rest.scan_type)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is a field of the record")]
@@ -196,7 +196,7 @@ impl Scheduler {
         let Phase::Open { action, follow_until, .. } = &scan.phase else { return };
         let covered: Vec<String> = live
             .iter()
-            .filter(|id| self.state.requests.get(*id).is_some_and(|r| r.wants.scan_type <= scan.scan_type))
+            .filter(|id| self.state.requests.get(*id).is_some_and(|r| self.state.wanted_by(r).0 <= scan.scan_type))
             .cloned()
             .collect();
         let joining = self.that_fit(scan, covered);
@@ -242,7 +242,8 @@ impl Scheduler {
     }
 
     fn highest_priority(&self, requests: &[String]) -> u8 {
-        let priorities = requests.iter().filter_map(|id| self.state.requests.get(id)).map(|r| r.wants.priority);
+        let priorities =
+            requests.iter().filter_map(|id| self.state.requests.get(id)).map(|r| self.state.wanted_by(r).1);
         priorities.max().unwrap_or(0)
     }
 
@@ -287,7 +288,9 @@ impl Scheduler {
             return false;
         }
         let target = self.device_ref(device_id, &live);
-        let Some(held_rules) = self.within_blast_radius(device_id, &live, now, commands) else { return false };
+        if !self.is_within_blast_radius(device_id, &live, now, commands) {
+            return false;
+        }
         // Protection is asked last, so that no other rule can come after it.
         if self.held_by_protection(device_id, &target, &live, now, commands) {
             return false;
@@ -309,8 +312,7 @@ impl Scheduler {
             attempt,
             device: target,
             alerts: plan.alerts,
-            // A rule that is held back asks for nothing, and the device does not count against its cap.
-            rule_ids: plan.rule_ids.into_iter().filter(|rule| !held_rules.contains(rule)).collect(),
+            rule_ids: plan.rule_ids,
             scan_type: plan.scan_type,
             priority: plan.priority,
             comment: plan.comment,
@@ -352,43 +354,4 @@ impl Scheduler {
             }
         }
     }
-
-    /// One scan for these requests; `None` if none of them is open.
-    fn plan(&self, requests: &[String], marker: Option<&str>) -> Option<Plan> {
-        let mut asked: Vec<&Request> = requests.iter().filter_map(|id| self.state.requests.get(id)).collect();
-        // The highest priority speaks; ties go to the first rule id, then to the alert that was raised first.
-        asked.sort_by_cached_key(|request| {
-            let asked = &request.asked;
-            let raised = asked.alert_created_at.unwrap_or(request.requested_at);
-            let alert = asked.alerts.first().map(|alert| alert.id.clone());
-            (u8::MAX - request.wants.priority, asked.rule_ids.first().cloned(), raised, alert)
-        });
-        let winner = asked.first()?;
-        let mut rule_ids: Vec<String> = Vec::new();
-        let reached = asked.iter().flat_map(|request| &request.wants.reached);
-        for rule in asked.iter().flat_map(|request| &request.asked.rule_ids).chain(reached) {
-            if !rule_ids.contains(rule) {
-                rule_ids.push(rule.clone());
-            }
-        }
-        let alerts: Vec<_> = asked.iter().flat_map(|request| request.asked.alerts.iter().cloned()).collect();
-        let alert_ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
-        let marker = marker.filter(|_| self.settings.comment_marker);
-        Some(Plan {
-            comment: comment::build(&winner.asked.comment, &alert_ids, marker, self.settings.comment_max_chars),
-            scan_type: asked.iter().map(|request| request.wants.scan_type).max().unwrap_or(ScanType::Quick),
-            priority: winner.wants.priority,
-            rule_ids,
-            alerts,
-        })
-    }
-}
-
-/// What several requests of one device come to.
-struct Plan {
-    comment: String,
-    scan_type: ScanType,
-    priority: u8,
-    rule_ids: Vec<String>,
-    alerts: Vec<crate::event::AlertRef>,
 }

@@ -77,7 +77,7 @@ impl Scheduler {
         if let Some(LookUp::Known(_, facts)) = self.local.look_ups.get(device_id) {
             device.name = facts.name.clone().or(device.name);
             device.group = facts.group.clone().or(device.group);
-            device.tags = Some(facts.tags.clone());
+            device.tags = facts.tags.clone().or(device.tags);
         }
         device
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::answers::reaches;
 use super::breaker::Probe;
 use super::command::{Call, Command, SeenAction};
 use super::growth::grows_until;
 use super::local::{CallState, Timer};
 use super::state::{Phase, Scan, after, before};
-use super::{Protection, Scheduler, marker_of};
+use super::{Protection, Scheduler, comment, marker_of};
 use crate::event::{
     Action, EventBody, Failed, FailedReason, Finished, FinishedStatus, ResolvedBy, ScanType, WithdrawReason, Withdrawn,
 };
@@ -265,9 +266,10 @@ impl Scheduler {
                     let running = call == Some(CallState::AlreadyRunning);
                     // Without a marker, an action that names no device may be ours and may be anybody's.
                     let may_be_ours = |action: &&SeenAction| action.comment.as_ref() == Some(&scan.comment);
-                    let unclear = !self.settings.comment_marker && of_none.iter().any(may_be_ours);
+                    let unmarked = !scan.comment.contains(&marker_of(&scan_id));
+                    let unclear = unmarked && of_none.iter().any(may_be_ours);
                     let conclusive = created_since <= *time && !unclear && (running || *resolve_after <= started_at);
-                    let marked = self.marked_in(&scan_id, &scan, of_device, &of_none);
+                    let marked = Self::marked_in(&scan_id, &scan, of_device, &of_none);
                     if let Some(action) = marked {
                         let arrived_by = self.slot_arrival(&scan_id, scan.attempt).unwrap_or(now);
                         self.accept(&scan_id, &scan, action, ResolvedBy::List, arrived_by, now, commands);
@@ -279,20 +281,19 @@ impl Scheduler {
         }
     }
 
-    /// The action of an attempt without a result: of its device, or of no device that the list tells.
+    /// The action of an attempt without a result: of its device, or, known by its marker, of no device that the list tells.
+    /// One that scans less than is wanted is of an earlier attempt.
     fn marked_in<'a>(
-        &self,
         scan_id: &str,
         scan: &Scan,
         of_device: &[&'a SeenAction],
         of_none: &[&'a SeenAction],
     ) -> Option<&'a SeenAction> {
-        if !self.settings.comment_marker {
-            return of_device.iter().find(|action| action.comment.as_ref() == Some(&scan.comment)).copied();
-        }
-        let marker = marker_of(scan_id);
-        let is_marked = |action: &SeenAction| action.comment.as_ref().is_some_and(|comment| comment.contains(&marker));
-        of_device.iter().chain(of_none).copied().find(|action| is_marked(action))
+        let of_none = if scan.comment.contains(&marker_of(scan_id)) { of_none } else { &[] };
+        of_device.iter().chain(of_none).copied().find(|action| {
+            let found = action.comment.as_ref();
+            reaches(action, scan.scan_type) && found.is_some_and(|found| comment::is_of(scan_id, &scan.comment, found))
+        })
     }
 
     /// Resolves an attempt without a result from what a list shows of its device, its own action not being there.

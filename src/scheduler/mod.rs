@@ -21,6 +21,7 @@ mod local;
 mod look_ups;
 mod memory;
 mod orders;
+mod plan;
 mod portions;
 mod protection;
 mod quota;

@@ -48,7 +48,7 @@ impl Scheduler {
         if self.portions(&ids).len() > 1 {
             ids.sort_by_cached_key(|id| {
                 let request = self.state.requests.get(id);
-                let wants = request.map(|request| (request.wants.scan_type, request.wants.priority));
+                let wants = request.map(|request| self.state.wanted_by(request));
                 (std::cmp::Reverse(wants), request.map(|request| request.requested_at), id.clone())
             });
             ids = self.portions(&ids).into_iter().next().unwrap_or_default();

@@ -89,7 +89,7 @@ impl Scheduler {
             let mut highest = 0;
             for request in waiting {
                 oldest = oldest.min(request.requested_at);
-                highest = highest.max(request.wants.priority);
+                highest = highest.max(self.state.wanted_by(request).1);
             }
             let class = PriorityClass::of(highest);
             for (_, count) in queue.iter_mut().filter(|(other, _)| *other == class) {

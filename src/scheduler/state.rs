@@ -315,12 +315,22 @@ impl State {
         self.requests.get(request_id).is_some_and(|request| request.wants.mode == Mode::Live)
     }
 
-    /// Device caps of requests, each rule once.
+    /// Scan and priority that a request comes to, without what rules ask for whose caps are tripped.
+    #[must_use]
+    pub fn wanted_by(&self, request: &Request) -> (ScanType, u8) {
+        request.wants.without(|rule| self.orders.is_tripped(Some(rule)))
+    }
+
+    /// Device caps of the rules that ask for any of these requests, each once.
     #[must_use]
     pub fn limits_of<'a>(&'a self, requests: impl IntoIterator<Item = &'a String>) -> Vec<RuleLimit> {
+        let requests: Vec<&Request> = requests.into_iter().filter_map(|id| self.requests.get(id)).collect();
+        let any = requests.iter().any(|request| request.wants.asks.is_empty());
+        let asking: HashSet<&str> =
+            requests.iter().flat_map(|request| &request.wants.asks).map(|ask| ask.rule_id.as_str()).collect();
         let mut limits: Vec<RuleLimit> = Vec::new();
-        for limit in requests.into_iter().filter_map(|id| self.requests.get(id)).flat_map(|r| &r.asked.limits) {
-            if !limits.contains(limit) {
+        for limit in requests.iter().flat_map(|request| &request.asked.limits) {
+            if (any || asking.contains(limit.rule_id.as_str())) && !limits.contains(limit) {
                 limits.push(limit.clone());
             }
         }

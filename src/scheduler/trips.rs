@@ -47,18 +47,27 @@ impl Scheduler {
         if tripped { Mode::Shadow } else { request.wants.mode }
     }
 
-    /// The first live rule of a request for which `holds`. A request that names no live rule counts as one that has one.
+    /// The first rule that asks for a request and for which `holds`. A request that names no such rule counts as one that has
+    /// one.
     fn wanted_by<'a>(&self, request: &'a Request, holds: impl Fn(&str) -> bool) -> Option<&'a str> {
-        let asked = &request.asked;
-        let mut live = asked.rule_ids.iter().filter(|rule| !asked.terms.shadow_rule_ids.contains(rule)).peekable();
-        if live.peek().is_none() {
+        let asks = &request.wants.asks;
+        if asks.is_empty() {
             return Some("");
         }
-        live.map(String::as_str).find(|rule| holds(rule))
+        asks.iter().map(|ask| ask.rule_id.as_str()).find(|rule| holds(rule))
     }
 
-    /// Whether a cap that tripped before the scan's latest intent keeps one of its requests back: the intent was decided
-    /// by an owner that had not read that yet. What was intended before a trip is within the cap.
+    /// The rules that a call for a request is for. A rule whose cap is tripped asks for nothing, and the device does not count
+    /// against its cap.
+    pub(super) fn asking_rules<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a String> {
+        let asks = &request.wants.asks;
+        let tripped = |rule: &str| self.state.orders.is_tripped(Some(rule));
+        let named = if asks.is_empty() { request.asked.rule_ids.as_slice() } else { &[] };
+        named.iter().chain(asks.iter().map(|ask| &ask.rule_id).filter(move |rule| !tripped(rule)))
+    }
+
+    /// Whether a cap that tripped before the scan's latest intent keeps one of its requests back, or leaves them with less
+    /// than the scan: the intent was decided by an owner that had not read that yet. What was intended before a trip is within the cap.
     pub(super) fn is_any_kept_by_an_earlier_trip(&self, scan_id: &str, scan: &Scan) -> bool {
         let orders = &self.state.orders;
         if orders.tripped.is_empty() {
@@ -69,8 +78,11 @@ impl Scheduler {
         let before = |rule: Option<&str>| {
             orders.tripped.iter().any(|(cap, order)| cap.as_deref() == rule && order.ordered < intended)
         };
-        let mut requests = scan.requests.iter().filter_map(|id| self.state.requests.get(id));
-        before(None) || requests.any(|request| self.wanted_by(request, |rule| !before(Some(rule))).is_none())
+        let requests = || scan.requests.iter().filter_map(|id| self.state.requests.get(id));
+        let left = requests().map(|request| request.wants.without(|rule| before(Some(rule))).0).max();
+        before(None)
+            || left.is_some_and(|left| left < scan.scan_type)
+            || requests().any(|request| self.wanted_by(request, |rule| !before(Some(rule))).is_none())
     }
 
     /// Caps that a scan of the device for these requests would pass.
@@ -105,16 +117,17 @@ impl Scheduler {
         !devices.contains(&device_id) && devices.len() >= usize::try_from(cap.devices).unwrap_or(usize::MAX)
     }
 
-    /// Trips the caps that the scan would pass, and ends the requests that no other live rule asks for. `None` when some
-    /// ended and the rest must wait for that record; else the rules for which the scan is not made.
-    pub(super) fn within_blast_radius(
+    /// Whether a scan of the device for these requests passes no cap. Else the caps trip, and requests that no other rule
+    /// asks for end; the others wait for the record of the trip, since without the tripped rule they may come to less.
+    pub(super) fn is_within_blast_radius(
         &mut self,
         device_id: &str,
         requests: &[String],
         now: Timestamp,
         commands: &mut Vec<Command>,
-    ) -> Option<Vec<String>> {
+    ) -> bool {
         let reached = self.caps_reached(device_id, requests, now);
+        let Some(first) = reached.first() else { return true };
         for cap in &reached {
             self.trip(cap, now, commands);
         }
@@ -131,15 +144,11 @@ impl Scheduler {
             })
             .cloned()
             .collect();
-        if held.is_empty() {
-            let mut out: Vec<String> = reached.into_iter().filter_map(|cap| cap.rule_id).collect();
-            out.extend(orders.tripped.keys().flatten().cloned());
-            return Some(out);
+        if !held.is_empty() {
+            let detail = Some(is_reached(None).unwrap_or(first).told());
+            self.end_suppressed(device_id, held, SuppressedReason::BlastRadius, Mode::Live, detail, now, commands);
         }
-        let detail = is_reached(None).or(reached.first()).map(Reached::told);
-        let reason = SuppressedReason::BlastRadius;
-        self.end_suppressed(device_id, held, reason, Mode::Live, detail, now, commands);
-        None
+        false
     }
 
     /// Appends the trip of a cap, once.

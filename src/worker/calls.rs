@@ -1,6 +1,6 @@
 //! The calls that the scheduler asks for, made, and their answers in its words.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -15,26 +15,27 @@ use crate::telemetry::{ApiResult, Endpoint, Metrics};
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) client: Client,
-    pub(crate) leave_within: Duration,
     pub(crate) metrics: Metrics,
 }
 
 impl Caller {
     /// Makes one call; `None` for one whose answer nobody waits for.
-    pub(crate) async fn call(&self, call: Call) -> Option<Reply> {
-        let reply = self.make(call).await;
+    ///
+    /// What starts or ends a scan leaves by `leave_by` or not at all.
+    pub(crate) async fn call(&self, call: Call, leave_by: LeaveBy) -> Option<Reply> {
+        let reply = self.make(call, leave_by).await;
         count_tokens(&self.client, &self.metrics);
         reply
     }
 
-    async fn make(&self, call: Call) -> Option<Reply> {
+    async fn make(&self, call: Call, leave_by: LeaveBy) -> Option<Reply> {
         match call {
-            Call::Scan { scan_id, attempt, device_id, scan_type, comment, intent_time } => {
+            Call::Scan { scan_id, attempt, device_id, scan_type, comment, intent_time: _ } => {
                 let request = ScanRequest {
                     machine_id: &device_id,
                     comment: &comment,
                     scan_type: scan_type.as_str(),
-                    must_leave_by: LeaveBy::after(intent_time, self.leave_within),
+                    must_leave_by: leave_by,
                 };
                 let began = Instant::now();
                 let answer = self.client.run_antivirus_scan(request).await;
@@ -65,7 +66,7 @@ impl Caller {
             }
             Call::Cancel { action_id } => {
                 let began = Instant::now();
-                let cancelled = self.client.cancel(&action_id, "Not ended before its deadline").await;
+                let cancelled = self.client.cancel(&action_id, "Not ended before its deadline", leave_by).await;
                 self.metrics.api_request(Endpoint::CancelAction, read_result(&cancelled), began.elapsed());
                 if let Err(error) = cancelled {
                     tracing::warn!(action_id, %error, "A scan past its deadline could not be cancelled.");

@@ -17,6 +17,7 @@ use super::calls::Caller;
 use super::lane::{Lane, LaneContext, Stop};
 use super::order_desk::DispatchStatus;
 use super::settings::Settings;
+use crate::defender::LeaveBy;
 use crate::kafka::{Assigned, KafkaError, LedgerConsumer, LedgerInput, Settings as KafkaSettings};
 use crate::scheduler::{Call, ReadReply, Reply, ScanReply};
 use crate::telemetry::{Condition, Metrics, Progress};
@@ -190,15 +191,16 @@ impl Running {
                 let calls = lane.reply(reply, Timestamp::now());
                 self.spawn(calls);
             }
-            Some(_) | None => self.held.push(reply),
+            // What came of a scan call is a fact; all else is asked anew by then, and may be old.
+            Some(_) | None => self.held.extend(Some(reply).filter(|reply| matches!(reply, Reply::Scan { .. }))),
         }
     }
 
-    fn spawn(&mut self, calls: Vec<Call>) {
-        for call in calls {
+    fn spawn(&mut self, calls: Vec<(Call, LeaveBy)>) {
+        for (call, leave_by) in calls {
             let caller = self.dispatch.caller.clone();
             let asked = call.clone();
-            let task = self.calls.spawn(async move { caller.call(call).await });
+            let task = self.calls.spawn(async move { caller.call(call, leave_by).await });
             self.asked.insert(task.id(), asked);
         }
     }

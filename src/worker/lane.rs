@@ -3,15 +3,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use super::account::Accounts;
+use super::intents::{Attempt, Intents};
 use super::kill_switch::KillSwitch;
 use super::position::PositionMetadata;
+use crate::defender::LeaveBy;
 use crate::event::{Claim, EventBody, EventError, Genesis, Mode, ScanEvent};
-use crate::kafka::{Assigned, Delivery, KafkaError, LedgerRecord, LedgerWriter};
+use crate::kafka::{Assigned, KafkaError, LedgerRecord, LedgerWriter};
 use crate::scheduler::{Applied, BreakerState, Call, Command, Reply, Scheduler, Settings};
 
 /// What every lane of this worker needs.
@@ -43,6 +46,9 @@ pub(crate) enum Stop {
     Halted(String),
 }
 
+/// How an append ended, and of which attempt, if it is an intent.
+type Delivered = (Option<Attempt>, Result<(i32, i64), KafkaError>);
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -59,7 +65,8 @@ pub(crate) struct Lane {
     /// Whether this replica's own kill switch holds.
     held: bool,
     winding_down: bool,
-    deliveries: FuturesUnordered<Delivery>,
+    deliveries: FuturesUnordered<BoxFuture<'static, Delivered>>,
+    intents: Intents,
     waiting: VecDeque<ScanEvent>,
     stop: Option<Stop>,
 }
@@ -114,6 +121,7 @@ impl Lane {
             held,
             winding_down: false,
             deliveries: FuturesUnordered::new(),
+            intents: Intents::new(context.scheduler.leave_within),
             waiting: VecDeque::new(),
             stop: None,
             context,
@@ -141,6 +149,10 @@ impl Lane {
                 return;
             }
         };
+        if event.tenant != self.context.tenant {
+            self.of_another_tenant(&event.tenant, record.offset);
+            return;
+        }
         if let EventBody::Genesis(genesis) = &event.body
             && self.scheduler.state().genesis.is_none()
         {
@@ -176,6 +188,19 @@ impl Lane {
         self.was_owner = owner;
     }
 
+    /// A log that began as another tenant's is not ours to write to; in ours such a record means nothing.
+    fn of_another_tenant(&mut self, tenant: &str, offset: i64) {
+        if self.log_id.is_some() {
+            tracing::error!(offset, tenant, "A record of another tenant is in this tenant's ledger; it is left out.");
+            return;
+        }
+        self.halt(format!(
+            "offset {offset}: this partition is tenant {tenant}'s, and the configuration says tenant {}. Set \
+             kafka.ledger.partition to one that no other tenant has",
+            self.context.tenant
+        ));
+    }
+
     fn check_genesis(&mut self, genesis: &Genesis, offset: i64) {
         if genesis.partitions != self.context.partitions || genesis.partition != self.context.partition {
             self.halt(format!(
@@ -198,10 +223,13 @@ impl Lane {
     }
 
     /// Looks at the clock: appends what follows and returns the calls to make.
-    pub(crate) fn poll(&mut self, now: Timestamp) -> Vec<Call> {
+    pub(crate) fn poll(&mut self, now: Timestamp) -> Vec<(Call, LeaveBy)> {
         self.drain_waiting();
-        if self.stop.is_some() || !self.waiting.is_empty() {
+        if self.stop.is_some() {
             return Vec::new();
+        }
+        if !self.waiting.is_empty() {
+            return self.intents.take_ready();
         }
         let commands = self.scheduler.poll(now);
         self.watch_breaker(now);
@@ -210,7 +238,7 @@ impl Lane {
 
     /// Takes the answer to a call. What came of a call is recorded even by a lane that has stopped: it is a fact that
     /// spares the next owner the doubt.
-    pub(crate) fn reply(&mut self, reply: Reply, now: Timestamp) -> Vec<Call> {
+    pub(crate) fn reply(&mut self, reply: Reply, now: Timestamp) -> Vec<(Call, LeaveBy)> {
         let commands = self.scheduler.reply(reply, now);
         self.watch_breaker(now);
         self.execute(commands)
@@ -223,15 +251,14 @@ impl Lane {
         }
     }
 
-    fn execute(&mut self, commands: Vec<Command>) -> Vec<Call> {
-        let mut calls = Vec::new();
+    fn execute(&mut self, commands: Vec<Command>) -> Vec<(Call, LeaveBy)> {
         for command in commands {
             match command {
                 Command::Append { time, body } => self.append(time, *body),
-                Command::Call(call) => calls.push(call),
+                Command::Call(call) => self.intents.called(call),
             }
         }
-        calls
+        self.intents.take_ready()
     }
 
     fn append(&mut self, time: Timestamp, body: EventBody) {
@@ -243,7 +270,8 @@ impl Lane {
         while let Some(event) = self.waiting.front() {
             match self.writer.enqueue(self.context.partition, event) {
                 Ok(delivery) => {
-                    self.deliveries.push(delivery);
+                    let attempt = self.intents.appended(event.time, &event.body);
+                    self.deliveries.push(async move { (attempt, delivery.await) }.boxed());
                     self.waiting.pop_front();
                 }
                 // Earlier deliveries make room.
@@ -265,8 +293,9 @@ impl Lane {
     /// Waits until one more append was acknowledged or failed. Waits for ever when there is none; safe to cancel.
     pub(crate) async fn delivered(&mut self) {
         match self.deliveries.next().await {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => self.append_failed(&error),
+            Some((Some(attempt), Ok(_))) => self.intents.acknowledged(&attempt),
+            Some((None, Ok(_))) => {}
+            Some((_, Err(error))) => self.append_failed(&error),
             None => std::future::pending().await,
         }
     }

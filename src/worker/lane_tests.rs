@@ -70,6 +70,26 @@ async fn a_log_that_began_elsewhere_halts_the_lane() {
 }
 
 #[tokio::test]
+async fn a_log_of_another_tenant_halts_the_lane_and_a_stray_record_of_one_does_not() {
+    let claim = || Claim { claim: "theirs".to_owned(), owner: "test".to_owned(), version: "0".to_owned() };
+    let theirs = |offset| LedgerRecord {
+        partition: 2,
+        offset,
+        timestamp: None,
+        event: Ok(ScanEvent::new(NOW, "fabrikam", claim())),
+    };
+    let mut lane = Lane::begin(context(true), writer(), &assigned(None, None), 1, NOW).expect("it begins");
+    lane.record(theirs(10), NOW);
+    assert!(matches!(lane.stopped(), Some(Stop::Halted(why)) if why.contains("fabrikam")), "{:?}", lane.stopped());
+
+    let mut lane = begun(false);
+    let ours = Claim { claim: lane.claim().to_owned(), ..claim() };
+    read(&mut lane, 12, Ok(ours.into()));
+    lane.record(theirs(13), NOW);
+    assert!(lane.is_owner(), "the claim of another tenant is none: {:?}", lane.stopped());
+}
+
+#[tokio::test]
 async fn a_log_that_was_made_anew_halts_the_lane_until_an_operator_accepts_it() {
     for accepts in [false, true] {
         let mut lane = begun(accepts);

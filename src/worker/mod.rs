@@ -8,6 +8,7 @@ mod dispatch;
 mod error;
 pub mod intake;
 mod intake_account;
+mod intents;
 mod kill_switch;
 mod lane;
 #[cfg(test)]

@@ -296,7 +296,7 @@ impl Worker {
             kafka: config.kafka.clone(),
             settings: config.worker.clone(),
             context,
-            caller: Caller { client, leave_within: config.scheduler.leave_within, metrics: self.metrics.clone() },
+            caller: Caller { client, metrics: self.metrics.clone() },
             metrics: self.metrics.clone(),
             progress: self.liveness.register("dispatch", LOOP_LIMIT, Timestamp::now()),
             not_halted,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alert_responder::defender::{ActionStatus, Client, DefenderError, ScanAnswer, Settings};
+use alert_responder::defender::{ActionStatus, Client, DefenderError, LeaveBy, ScanAnswer, Settings};
 use alert_responder::simulator::{
     Config, Endpoint, Fault, FaultBody, FaultPlan, FaultScope, SimApp, SimMachine, Simulator, machine_id_of,
 };
@@ -147,7 +147,7 @@ async fn a_device_is_looked_up() {
     let machine = client.machine(&id).await.unwrap().unwrap();
     assert_eq!(client.machine("WS-9.corp.contoso.com").await.unwrap().as_ref(), Some(&machine));
     assert_eq!((machine.group.as_deref(), machine.os.as_deref()), (Some("EMEA-Workstations"), Some("Windows11")));
-    assert_eq!((machine.tags.as_slice(), machine.ips.len()), (["finance".to_owned()].as_slice(), 1));
+    assert_eq!((machine.tags, machine.ips.len()), (Some(vec!["finance".to_owned()]), 1));
     assert_eq!(client.machine(&machine_id_of("gone")).await, Ok(None));
     assert_eq!(client.machine("../machineactions").await.unwrap_err().code(), "invalid");
     simulator.add_machine(SimMachine::named("sim-lookup-503-1"));
@@ -165,18 +165,22 @@ async fn a_read_asks_again_once_with_a_fresh_token() {
     assert_eq!(statuses, [Some(401), Some(200)]);
 }
 
+fn soon() -> LeaveBy {
+    LeaveBy::from_now(Duration::from_secs(60))
+}
+
 #[tokio::test]
 async fn an_open_action_is_cancelled_and_a_finished_one_is_not() {
     let (simulator, client) =
         with(&["ws-1"], Config { pending_for: Duration::from_secs(60), ..Config::default() }).await;
     let ScanAnswer::Accepted { action } = scan(&client, "ws-1").await else { panic!("not accepted") };
-    let cancelled = client.cancel(&action.id, "not needed").await.unwrap();
+    let cancelled = client.cancel(&action.id, "not needed", soon()).await.unwrap();
     assert_eq!(cancelled.status, ActionStatus::Cancelled);
     assert_eq!(cancelled.cancellation_comment.as_deref(), Some("not needed"));
-    let error = client.cancel(&action.id, "again").await.unwrap_err();
+    let error = client.cancel(&action.id, "again", soon()).await.unwrap_err();
     assert!(matches!(&error, DefenderError::Api { error, .. } if error.status == 400), "{error}");
     assert_eq!(simulator.calls(Endpoint::ActionCancel).len(), 2);
-    assert_eq!(client.cancel("a/b", "x").await.unwrap_err().code(), "invalid");
+    assert_eq!(client.cancel("a/b", "x", soon()).await.unwrap_err().code(), "invalid");
 }
 
 #[tokio::test]

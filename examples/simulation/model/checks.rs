@@ -10,7 +10,7 @@ use super::broken::{Kept, ensure};
 use super::event::{Intent, Mode, ScanType};
 use super::hardness::Hardness;
 use super::input;
-use super::ledger::{Asked, Attempt, Device, Ledger, Rest, Stage};
+use super::ledger::{Attempt, Device, Ledger, Rest, Stage};
 use super::owner::Owner;
 
 /// A worker that does not stand still has read what landed so long ago.
@@ -43,9 +43,9 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
 }
 
 /// Why a device rests for whoever has read so many records.
-fn resting<'d>(device: &'d Device, asked: &Asked, time: Timestamp, read: usize) -> Option<&'d Rest> {
+fn resting(device: &Device, wanted: ScanType, time: Timestamp, read: usize) -> Option<&Rest> {
     let mut known = device.rests.iter().filter(|rest| rest.position < read);
-    known.find(|rest| rest.until > time && asked.wants.scan_type <= rest.scan_type)
+    known.find(|rest| rest.until > time && wanted <= rest.scan_type)
 }
 
 impl Checks {
@@ -77,7 +77,9 @@ impl Checks {
         ensure("silence", silence.is_none(), || format!("{key:?} is called at {clock} despite {silence:?}"))?;
         let mut requests = made.intent.request_ids.iter().filter_map(|id| self.ledger.asked.get(id));
         let known = &self.ledger.devices[device];
-        let rest = requests.find_map(|asked| resting(known, asked, clock, owner.position));
+        let rest = requests.find_map(|asked| {
+            resting(known, self.ledger.orders.wanted(asked, owner.position).0, clock, owner.position)
+        });
         ensure("cooldown", rest.is_none(), || {
             format!("{key:?} is called at {clock} while the device rests: {rest:?}")
         })?;
@@ -211,9 +213,10 @@ impl Checks {
             ensure("too_old", asked.asked.expires_at > time, || {
                 format!("{intent:?} covers a request that is too old")
             })?;
-            let rest = resting(device, asked, time, sight.read);
+            let (wanted, _) = self.ledger.orders.wanted(asked, sight.read);
+            let rest = resting(device, wanted, time, sight.read);
             ensure("cooldown", rest.is_none(), || format!("{intent:?} at {time} while the device rests: {rest:?}"))?;
-            widest = widest.max(Some(asked.wants.scan_type));
+            widest = widest.max(Some(wanted));
         }
         ensure("intent", widest == Some(intent.scan_type), || format!("{intent:?} is not what its requests want"))?;
         self.not_in_vain(sight, intent, time)?;

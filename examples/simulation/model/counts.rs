@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::event::{Mode, Requested, ScanType, Threshold};
+use super::event::{Mode, Requested, RuleAsk, ScanType, Threshold};
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Wanted {
     pub(crate) mode: Mode,
     /// It awaits a threshold, and none was reached.
     pub(crate) below: bool,
+    /// What each live rule asks for.
+    pub(crate) asks: Vec<RuleAsk>,
 }
 
 /// One alert that was counted for a threshold and a device.
@@ -34,8 +36,18 @@ pub(crate) struct Counts(Vec<Counted>);
 impl Counts {
     /// Counts a request and says what it wants.
     pub(crate) fn wanted(&mut self, asked: &Requested, recorded: Timestamp) -> Wanted {
-        let mut wanted =
-            Wanted { scan_type: asked.scan_type, priority: asked.priority, mode: asked.mode, below: false };
+        let mut wanted = Wanted {
+            scan_type: asked.scan_type,
+            priority: asked.priority,
+            mode: asked.mode,
+            below: false,
+            asks: asked.terms.asks.clone(),
+        };
+        if wanted.asks.is_empty() && !asked.terms.awaits_threshold {
+            let live = asked.rule_ids.iter().filter(|rule| !asked.terms.shadow_rule_ids.contains(rule));
+            let (scan_type, priority) = (asked.scan_type, asked.priority);
+            wanted.asks = live.map(|rule| RuleAsk { rule_id: rule.clone(), scan_type, priority }).collect();
+        }
         let raised = asked.alert_created_at.unwrap_or(recorded).min(recorded);
         let alert = asked.alerts.first().map(|alert| alert.id.clone()).unwrap_or_default();
         let mut reached: Vec<&Threshold> = Vec::new();
@@ -57,6 +69,11 @@ impl Counts {
         if awaits && live.is_empty() {
             wanted.mode = Mode::Shadow;
         }
+        wanted.asks.extend(live.iter().map(|each| RuleAsk {
+            rule_id: each.rule_id.clone(),
+            scan_type: each.scan_type,
+            priority: each.priority,
+        }));
         let shaping = if awaits && live.is_empty() { reached } else { live };
         wanted.below = awaits && shaping.is_empty();
         let (scans, priorities) = (shaping.iter().map(|one| one.scan_type), shaping.iter().map(|one| one.priority));

@@ -67,7 +67,7 @@ pub(crate) const fn look_up_fails(device: usize) -> bool {
 pub(crate) fn facts(device: usize, tagged: bool) -> Option<DeviceFacts> {
     let tags = if device == 16 || (device == TAGGED_LATER && tagged) { vec!["No-Scan".to_owned()] } else { Vec::new() };
     let name = (device != 10).then(|| name(device));
-    (!is_unknown(device)).then_some(DeviceFacts { name, group: None, tags })
+    (!is_unknown(device)).then_some(DeviceFacts { name, group: None, tags: Some(tags) })
 }
 
 fn name(device: usize) -> String {
@@ -106,6 +106,9 @@ pub(crate) fn request(chance: &mut Chance, hardness: &Hardness, now: Timestamp, 
         () => long,
     };
     let dice = &mut chance.dice;
+    let scan_type = if dice.chance(250) { ScanType::Full } else { ScanType::Quick };
+    let priority = [10, 50, 80, 95][dice.index(4)];
+    let asks = response.terms.asks.iter();
     Requested {
         request_ids: vec![format!("request-{number}")],
         device: told(device),
@@ -120,8 +123,8 @@ pub(crate) fn request(chance: &mut Chance, hardness: &Hardness, now: Timestamp, 
         }],
         rule_ids: response.rule_ids,
         ruleset: "rules".to_owned(),
-        scan_type: if dice.chance(250) { ScanType::Full } else { ScanType::Quick },
-        priority: [10, 50, 80, 95][dice.index(4)],
+        scan_type: asks.clone().map(|ask| ask.scan_type).max().unwrap_or(scan_type),
+        priority: asks.map(|ask| ask.priority).max().unwrap_or(priority),
         comment: if hardness.same_comments {
             format!("by rule {rule}")
         } else {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::broken::{Kept, ensure};
-use super::event::{EventBody, Mode, ScanEvent};
+use super::event::{Control, ControlAction, EventBody, Mode, ScanEvent};
 use super::hardness::Hardness;
 use super::input::{self, DEVICES};
-use super::ledger::Ledger;
+use super::ledger::{Asked, Ledger};
 use super::owner::Owner;
 use super::scheduler::Command;
 
@@ -37,12 +37,12 @@ pub(crate) fn check(
         EventBody::Intent(intent) => Some(intent),
         _ => None,
     });
+    let stands = |asked: &Asked| (ledger.orders.wanted(asked, owner.position).1, asked.time);
     let mut lowest: Option<(f64, bool, usize)> = None;
     for intent in intents {
         let device = input::device_of(&intent.device.id);
         let asked = intent.request_ids.iter().filter_map(|id| ledger.asked.get(id));
-        let Some((score, urgent)) = standing(hardness, asked.map(|asked| (asked.wants.priority, asked.time)), clock)
-        else {
+        let Some((score, urgent)) = standing(hardness, asked.map(stands), clock) else {
             continue;
         };
         if let Some((before, _, other)) = lowest {
@@ -57,6 +57,8 @@ pub(crate) fn check(
     let unread = log.iter().skip(owner.position).filter_map(|event| device_of(ledger, &event.body));
     let touched: BTreeSet<usize> =
         unread.chain(bodies().filter_map(|body| device_of(ledger, body))).chain(on_the_way.iter().copied()).collect();
+    let appended = owner.trips_on_the_way.iter().map(Option::as_ref);
+    let trips: BTreeSet<Option<&String>> = appended.chain(bodies().filter_map(trip_of)).collect();
     for number in 0..DEVICES {
         let device = &ledger.devices[number];
         let waits = device.retry.as_ref().is_some_and(|retry| retry.retry_at > clock);
@@ -69,9 +71,12 @@ pub(crate) fn check(
             continue;
         }
         let asked = device.waiting.iter().filter_map(|id| ledger.asked.get(id));
-        let live =
-            asked.filter(|asked| asked.wants.mode == Mode::Live && !ledger.orders.keeps(&asked.asked, owner.position));
-        let waiting = live.clone().map(|asked| (asked.wants.priority, asked.time));
+        let live = asked.filter(|asked| asked.wants.mode == Mode::Live && !ledger.orders.keeps(asked, owner.position));
+        // Without the rule they may come to less: they wait for the record that says so.
+        if live.clone().flat_map(|asked| &asked.wants.asks).any(|ask| trips.contains(&Some(&ask.rule_id))) {
+            continue;
+        }
+        let waiting = live.clone().map(stands);
         let Some((score, is_urgent)) = standing(hardness, waiting, clock) else { continue };
         let merged = live.clone().any(|asked| {
             let own = asked.asked.terms.merge_window_seconds.map(Duration::from_secs);
@@ -87,6 +92,14 @@ pub(crate) fn check(
         })?;
     }
     Ok(())
+}
+
+/// The cap that a record trips.
+pub(crate) fn trip_of(body: &EventBody) -> Option<Option<&String>> {
+    match body {
+        EventBody::Control(Control { control: ControlAction::Tripped { rule_id, .. }, .. }) => Some(rule_id.as_ref()),
+        _ => None,
+    }
 }
 
 pub(crate) fn device_of(ledger: &Ledger, body: &EventBody) -> Option<usize> {

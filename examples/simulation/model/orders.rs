@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::event::{ControlAction, Requested, Silence, SilenceField, SilenceMatcher};
+use super::event::{ControlAction, Requested, ScanType, Silence, SilenceField, SilenceMatcher};
+use super::ledger::Asked;
 
 /// A change: position of its record, what it is about, and what it says.
 type Changes<Key, Said> = Vec<(usize, Key, Said)>;
@@ -102,18 +103,29 @@ impl Orders {
     }
 
     /// Since when tripped caps keep every live rule of a request from asking, if they do.
-    pub(crate) fn kept_since(&self, asked: &Requested, read: usize) -> Option<Timestamp> {
+    pub(crate) fn kept_since(&self, asked: &Asked, read: usize) -> Option<Timestamp> {
         if self.caps.is_empty() {
             return None;
         }
-        let live = asked.rule_ids.iter().filter(|rule| !asked.terms.shadow_rule_ids.contains(rule));
-        let tripped: Vec<Option<Timestamp>> = live.map(|rule| self.tripped_at(Some(rule), read)).collect();
-        let last = tripped.iter().copied().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+        let tripped = asked.wants.asks.iter().map(|ask| self.tripped_at(Some(&ask.rule_id), read));
+        let last = tripped.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
         [self.tripped_at(None, read), last].into_iter().flatten().min()
     }
 
-    pub(crate) fn keeps(&self, asked: &Requested, read: usize) -> bool {
+    pub(crate) fn keeps(&self, asked: &Asked, read: usize) -> bool {
         self.kept_since(asked, read).is_some()
+    }
+
+    /// Scan and priority that a request comes to: a rule whose cap is tripped asks for nothing.
+    pub(crate) fn wanted(&self, asked: &Asked, read: usize) -> (ScanType, u8) {
+        let (asks, wants) = (&asked.wants.asks, &asked.wants);
+        let free = || asks.iter().filter(|ask| !self.is_tripped(Some(&ask.rule_id), read));
+        let scan_type = free().map(|ask| ask.scan_type).max();
+        let priority = free().map(|ask| ask.priority).max();
+        match scan_type.zip(priority) {
+            Some(left) if free().count() < asks.len() => left,
+            _ => (wants.scan_type, wants.priority),
+        }
     }
 }
 

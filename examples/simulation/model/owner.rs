@@ -1,6 +1,6 @@
 //! One worker that owns the partition, owned it, or is about to.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::event::ScanEvent;
 use super::hardness::Hardness;
 use super::input;
+use super::order;
 use super::replay::offset;
 use super::scheduler::{Call, Reply, Scheduler};
 
@@ -56,6 +57,8 @@ pub(crate) struct Owner {
     pub(crate) paused_until: Option<Timestamp>,
     /// Records it appended and has not read back, with their devices.
     pub(crate) on_the_way: HashMap<String, Option<usize>>,
+    /// Caps whose trip it appended and has not read back.
+    pub(crate) trips_on_the_way: BTreeSet<Option<String>>,
 }
 
 impl Owner {
@@ -89,6 +92,7 @@ impl Owner {
             halted: false,
             paused_until: None,
             on_the_way: HashMap::new(),
+            trips_on_the_way: BTreeSet::new(),
         };
         owner.read(log, usize::MAX);
         owner
@@ -103,6 +107,9 @@ impl Owner {
         while let Some(event) = log.get(self.position).filter(|_| self.position < end) {
             if event.body.claim() == Some(self.claim.as_str()) {
                 self.on_the_way.remove(&event.id());
+                if let Some(cap) = order::trip_of(&event.body) {
+                    self.trips_on_the_way.remove(&cap.cloned());
+                }
             }
             self.scheduler.apply(offset(self.position), event);
             self.position += 1;

@@ -335,6 +335,9 @@ impl World {
         let (id, name, read) = (owner.id, event.id(), owner.position);
         self.chance.tell(|| format!("worker-{id} appends {name}"));
         let device = order::device_of(&self.checks.ledger, &event.body);
+        if let Some(cap) = order::trip_of(&event.body) {
+            owner.trips_on_the_way.insert(cap.cloned());
+        }
         let before = owner.on_the_way.insert(name, device);
         ensure("truth", before.is_none() || matches!(event.body, EventBody::Carried(_)), || {
             format!("{event:?} is decided again before it is read back")

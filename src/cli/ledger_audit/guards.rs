@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use super::lane::{Device, Lane, Place, key};
+use super::radius::asking;
 use super::requests::{A_DAY, Request, describe};
 use super::violation::ViolationCode;
 use crate::event::{
@@ -194,8 +195,9 @@ impl Lane {
 
     fn may_be_covered(&self, asked: &Requested) -> bool {
         let Some(raised) = asked.alert_created_at else { return false };
-        // A threshold may ask for less than the request itself says.
-        let wanted = if asked.terms.awaits_threshold { ScanType::Quick } else { asked.scan_type };
+        // A threshold may ask for less than the request itself says, and so may a rule that is left when another's cap trips.
+        let least = asking(asked).into_iter().map(|(_, scan_type)| scan_type).min();
+        let wanted = if asked.terms.awaits_threshold { ScanType::Quick } else { least.unwrap_or(asked.scan_type) };
         let device = self.devices.get(&key(&asked.device.id));
         device
             .into_iter()

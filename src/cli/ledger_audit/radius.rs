@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::inputs::AuditOptions;
 use super::lane::{Key, Lane, Place, key};
 use super::violation::ViolationCode;
-use crate::event::{Intent, RuleLimit};
+use crate::event::{Intent, Mode, Requested, RuleLimit, ScanType};
 
 /// Stands for the cap on all rules together where caps are known by their rule.
 const TOTAL: &str = "";
@@ -237,6 +237,18 @@ impl Radius {
     }
 }
 
+/// Rules that may have asked for a request, each with its scan: those that ask by themselves, and live counts, whether they
+/// were reached or not.
+pub(super) fn asking(asked: &Requested) -> Vec<(&str, ScanType)> {
+    let terms = &asked.terms;
+    let counts = terms.thresholds.iter().filter(|each| each.mode == Mode::Live);
+    let counts = counts.map(|each| (each.rule_id.as_str(), each.scan_type));
+    let unnamed = terms.asks.is_empty() && !terms.awaits_threshold;
+    let matched = asked.rule_ids.iter().filter(|rule| unnamed && !terms.shadow_rule_ids.contains(rule));
+    let matched = matched.map(|rule| (rule.as_str(), asked.scan_type));
+    terms.asks.iter().map(|ask| (ask.rule_id.as_str(), ask.scan_type)).chain(matched).chain(counts).collect()
+}
+
 fn older(time: Timestamp, by: Duration) -> Timestamp {
     time.saturating_sub(by).unwrap_or(Timestamp::MIN)
 }
@@ -319,13 +331,24 @@ impl Lane {
         }
         for id in &body.request_ids {
             let Some(asked) = self.asked(id) else { continue };
-            let live = asked.rule_ids.iter().filter(|rule| !asked.terms.shadow_rule_ids.contains(rule));
-            let trip: Option<Vec<i64>> = live.map(|rule| known(rule)).collect();
+            let trip: Option<Vec<i64>> = asking(asked).into_iter().map(|(rule, _)| known(rule)).collect();
             if let Some(trip) = trip.filter(|trip| !trip.is_empty()) {
                 self.violation(ViolationCode::TripBroken, &trip, place, || {
                     format!("scan {} covers request {id}, and the caps of all its rules are tripped", body.scan_id)
                 });
             }
+        }
+        let all = body.request_ids.iter().map(|id| self.asked(id)).collect::<Option<Vec<_>>>().unwrap_or_default();
+        let left = |asked: &&Requested| {
+            asking(asked).into_iter().filter(|(rule, _)| known(rule).is_none()).map(|ask| ask.1).max()
+        };
+        let widest = all.iter().map(left).collect::<Option<Vec<_>>>().and_then(|left| left.into_iter().max());
+        if let Some(widest) = widest.filter(|widest| *widest < body.scan_type) {
+            let trips: Vec<i64> = trips.values().filter(|trip| trip.offset < seen).map(|trip| trip.offset).collect();
+            self.violation(ViolationCode::TripBroken, &trips, place, || {
+                let (id, wider) = (&body.scan_id, body.scan_type);
+                format!("scan {id} is {wider}, and its rules whose cap is not tripped ask for no more than {widest}")
+            });
         }
     }
 

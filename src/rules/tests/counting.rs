@@ -129,6 +129,18 @@ fn a_rule_that_asks_by_itself_shapes_the_decision_and_counts_ride_along() {
     assert_eq!((decision.scan_type, decision.comment.as_str(), decision.priority), (ScanType::Quick, "own", 5));
     assert_eq!(counts(&decision), ['a']);
     assert_eq!(decision.rule_ids.len(), 1, "a correlation has not matched");
+    assert_eq!(decision.terms.asks.len(), 1, "nor does it ask before it is reached");
+    assert!(scan(&load(&(base("") + CORRELATIONS)), &sample()).terms.asks.is_empty());
+}
+
+#[test]
+fn the_cap_of_a_count_that_rides_along_is_a_cap() {
+    let limited = CORRELATIONS.replace("response: { ", "response: { limit: { devices: 4, per: 24h }, ");
+    let rules = load(&(base("scan: Quick, limit: { devices: 9, per: 1h }") + &limited));
+    let limits: Vec<_> = scan(&rules, &sample()).limits.iter().map(|limit| limit.devices).collect();
+    assert_eq!(limits, [9, 4]);
+    let quiet = limited.replace("response: { ", "response: { mode: shadow, ");
+    assert_eq!(scan(&load(&(base("scan: Quick") + &quiet)), &sample()).limits, []);
 }
 
 #[test]

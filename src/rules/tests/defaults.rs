@@ -183,6 +183,7 @@ fn outside_of_its_time_a_rule_does_not_shape_the_response() {
     assert_eq!((weekday.scan_type, weekday.comment.as_str(), weekday.priority), (ScanType::Quick, "two", 9));
     assert_eq!(weekday.terms.merge_window_seconds, Some(20));
     assert_eq!(weekday.rule_ids, [id(2), id(1)], "both matched");
+    assert_eq!(weekday.terms.asks.iter().map(|ask| ask.rule_id.clone()).collect::<Vec<_>>(), [id(2)], "one asks");
     assert_eq!(weekday.terms.outside_active_time, None);
     let weekend = decide(DEFAULTS, &text, "2026-05-02T12:00:00Z");
     assert_eq!((weekend.scan_type, weekend.comment.as_str()), (ScanType::Full, "two"));

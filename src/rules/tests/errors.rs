@@ -62,6 +62,12 @@ fn every_kind_of_error_has_its_place_and_its_words() {
         ("DETECTION_s\nresponse: { scan: Quick, mode: dry }\n", Code::InvalidValue, (8, 32), "shadow, live"),
         ("DETECTION_s\nresponse: { scan: Quick, expires: soon }\n", Code::InvalidValue, (8, 35), "2027-06-30"),
         ("DETECTION_s\nresponse: { scan: Quick, limit: { devices: 3 } }\n", Code::MissingKey, (8, 33), "`per`"),
+        (
+            "DETECTION_s\nresponse: { scan: Quick, limit: { devices: 3, per: 25h } }\n",
+            Code::InvalidValue,
+            (8, 52),
+            "at most 24h",
+        ),
         ("DETECTION_s\nresponse: { scan: Quick, escalate: {} }\n", Code::MissingKey, (8, 36), "`within`"),
         (
             "DETECTION_s\nresponse: { scan: Quick, escalate: { to: Full, after: 0, within: 1d } }\n",

@@ -51,6 +51,10 @@ fn live_matches_shape_the_response_together() {
     assert_eq!(decision.rule_ids, [id(2), id(1), id(3), id(4)], "the winner first, then by id");
     assert_eq!(decision.limits.len(), 1);
     assert_eq!((decision.limits[0].rule_id.clone(), decision.limits[0].per_seconds), (id(3), 3600));
+    let asks: Vec<_> =
+        decision.terms.asks.iter().map(|ask| (ask.rule_id.clone(), ask.scan_type, ask.priority)).collect();
+    let each = [(id(1), ScanType::Full, 30), (id(2), ScanType::Quick, 70), (id(3), ScanType::Quick, 70)];
+    assert_eq!(asks, each, "one in shadow asks for nothing");
     let all = evaluate(&load(&text), &sample()).matches;
     assert_eq!(
         all.iter().map(|each| each.mode).collect::<Vec<_>>(),

@@ -218,6 +218,12 @@ impl Bench {
         self.claim(&claim);
     }
 
+    /// The next owner is configured otherwise.
+    pub(super) fn restart_with(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.restart();
+    }
+
     pub(super) fn names(&self) -> Vec<&'static str> {
         self.log.iter().map(|event| event.body.name()).collect()
     }
@@ -285,6 +291,11 @@ pub(super) fn seen(id: &str, device: &str, status: &str, comment: Option<&str>) 
         scope: Some(ScanType::Quick),
         comment: comment.map(str::to_owned),
     }
+}
+
+/// A Full scan of our own that was begun.
+pub(super) fn full(id: &str, device: &str, comment: &str) -> ScanReply {
+    ScanReply::Action(SeenAction { scope: Some(ScanType::Full), ..seen(id, device, "Pending", Some(comment)) })
 }
 
 pub(super) fn refused(result: crate::event::AttemptResult, retry_after: Option<u64>) -> ScanReply {

@@ -286,7 +286,7 @@ fn look_ups_wait_too_and_are_not_given_up_for_an_outage() {
     while bench.calls.is_empty() {
         bench.pass(1);
     }
-    bench.look_up(ReadReply::Complete(Some(DeviceFacts::default())));
+    bench.look_up(ReadReply::Complete(Some(DeviceFacts { tags: Some(Vec::new()), ..DeviceFacts::default() })));
     assert_eq!(state(&bench), BreakerState::Closed);
 }
 

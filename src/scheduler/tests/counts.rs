@@ -73,7 +73,7 @@ fn what_no_count_reaches_is_held_back_with_the_count_and_what_reaches_it_is_scan
     assert_eq!(details(&bench).last(), Some(&below(1)), "another device has a count of its own");
     let EventBody::Intent(intent) = bench.last() else { panic!("{:?}", bench.names()) };
     assert_eq!((intent.scan_type, intent.priority), (ScanType::Full, 80));
-    assert_eq!(intent.rule_ids, ["rule-1", "many"]);
+    assert_eq!(intent.rule_ids, ["many"]);
 }
 
 #[test]

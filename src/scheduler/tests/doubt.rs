@@ -52,6 +52,39 @@ fn the_marker_is_found_in_an_action_whose_device_the_list_does_not_tell() {
 }
 
 #[test]
+fn a_call_without_the_marker_is_found_by_its_comment_when_calls_bear_it_by_now() {
+    let (mut bench, _, _) = doubted(Settings { comment_marker: false, ..Settings::default() });
+    bench.restart_with(Settings::default());
+    bench.list(ReadReply::Complete(vec![seen("action-1", "1", "Succeeded", Some("due to alert alert-a"))]));
+    assert_eq!(bench.count("accepted"), 1);
+    let (mut bench, scan_id, _) = doubted(Settings::default());
+    bench.restart_with(Settings { comment_marker: false, ..Settings::default() });
+    bench.list(ReadReply::Complete(vec![seen("action-1", "1", "Pending", Some(&format!("x {}", marked(&scan_id))))]));
+    assert_eq!(bench.count("accepted"), 1);
+}
+
+#[test]
+fn an_action_of_an_earlier_attempt_that_scans_less_is_waited_for() {
+    let (mut bench, scan_id, _) = doubted(Settings::default());
+    for _ in 0..2 {
+        bench.list(ReadReply::Complete(Vec::new()));
+    }
+    assert_eq!(bench.last_failure().result, AttemptResult::NotAccepted);
+    bench.request_with("full", "1", |asked| asked.scan_type = ScanType::Full);
+    bench.pass(60);
+    let quick = || seen("action-1", "1", "Pending", Some(&marked(&scan_id)));
+    assert_eq!(bench.answer_next(|_, _| crate::scheduler::ScanReply::Action(quick())), scan_id);
+    assert_eq!((bench.count("accepted"), bench.last_failure().result), (0, AttemptResult::Busy));
+    // The same in a list.
+    bench.pass(24 * 3600);
+    assert_eq!(bench.answer_next(|_, _| in_doubt()), scan_id);
+    for _ in 0..2 {
+        bench.list(ReadReply::Complete(vec![quick()]));
+    }
+    assert_eq!((bench.count("accepted"), bench.last_failure().result), (0, AttemptResult::NotAccepted));
+}
+
+#[test]
 fn an_action_found_late_is_still_followed_back_to_its_intent() {
     let (mut bench, scan_id, intended) = doubted(Settings::default());
     for _ in 0..5 {

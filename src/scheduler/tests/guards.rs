@@ -201,12 +201,12 @@ fn what_a_protection_needs_is_looked_up_and_believed_for_a_while() {
     bench.request("a", "1");
     bench.pass(5);
     assert_eq!(bench.calls, [Call::LookUp { device_id: device_id("1") }]);
-    bench.look_up(ReadReply::Complete(Some(DeviceFacts { name: None, group: None, tags: vec!["x".to_owned()] })));
+    bench.look_up(ReadReply::Complete(Some(DeviceFacts { name: None, group: None, tags: Some(vec!["x".to_owned()]) })));
     bench.next_scan();
 
     bench.request("b", "2");
     bench.pass(5);
-    let facts = DeviceFacts { name: None, group: None, tags: vec!["No-Scan".to_owned()] };
+    let facts = DeviceFacts { name: None, group: None, tags: Some(vec!["No-Scan".to_owned()]) };
     bench.look_up(ReadReply::Complete(Some(facts)));
     assert_eq!(bench.suppressed(), [(SuppressedReason::Protected, vec!["b".to_owned()])]);
     bench.request("c", "2");
@@ -216,18 +216,28 @@ fn what_a_protection_needs_is_looked_up_and_believed_for_a_while() {
 }
 
 #[test]
+fn an_answer_that_does_not_tell_the_tags_holds_the_device_back() {
+    let mut bench = Bench::with(protecting(&[], &["no-scan"]), Mode::Live);
+    bench.request("a", "1");
+    bench.pass(5);
+    bench.look_up(ReadReply::Complete(Some(DeviceFacts::default())));
+    assert_eq!(bench.suppressed(), [(SuppressedReason::ProtectionUnknown, vec!["a".to_owned()])]);
+    assert!(bench.calls.is_empty(), "{:?}", bench.calls);
+}
+
+#[test]
 fn a_worker_that_stood_still_does_not_believe_an_old_look_up() {
     let mut bench = Bench::with(protecting(&[], &["no-scan"]), Mode::Live);
     bench.request("a", "1");
     bench.pass(5);
     bench.scheduler.set_halted(true);
-    bench.look_up(ReadReply::Complete(Some(DeviceFacts { name: None, group: None, tags: Vec::new() })));
+    bench.look_up(ReadReply::Complete(Some(DeviceFacts { name: None, group: None, tags: Some(Vec::new()) })));
     bench.run();
     bench.now += SignedDuration::from_mins(20);
     bench.scheduler.set_halted(false);
     bench.run();
     assert_eq!(bench.calls, [Call::LookUp { device_id: device_id("1") }]);
-    let facts = DeviceFacts { name: None, group: None, tags: vec!["no-scan".to_owned()] };
+    let facts = DeviceFacts { name: None, group: None, tags: Some(vec!["no-scan".to_owned()]) };
     bench.look_up(ReadReply::Complete(Some(facts)));
     assert_eq!(bench.suppressed(), [(SuppressedReason::Protected, vec!["a".to_owned()])]);
 }

@@ -1,6 +1,7 @@
 //! The scheduler, one guard and one answer at a time; `simulation` holds the same promises over random histories.
 
 mod answers;
+mod asks;
 mod bench;
 mod breaker;
 mod carried;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use super::bench::{Bench, refused, seen};
+use super::bench::{Bench, full, refused, seen};
 use crate::event::{AttemptResult, EventBody, Mode, Requested, ScanEvent, SuppressedReason};
 use crate::scheduler::{ReadReply, ScanReply, Settings};
 
@@ -97,7 +97,7 @@ fn what_comes_while_a_scan_is_full_rests_with_its_device() {
     assert_eq!(bench.open(), 1001);
     bench.list(ReadReply::Complete(vec![seen("action-1", "1", "Succeeded", None)]));
     bench.pass(10);
-    bench.answer_next(|_, comment| ScanReply::Action(seen("action-2", "1", "Succeeded", Some(comment))));
+    bench.answer_next(|_, comment| full("action-2", "1", comment));
     bench.list(ReadReply::Complete(vec![seen("action-2", "1", "Succeeded", None)]));
     assert_eq!(endings(&bench, 1502), ended(&[("finished", 1001), ("suppressed cooldown", 501)]));
 }

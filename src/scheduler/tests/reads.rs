@@ -44,7 +44,7 @@ fn a_429_to_a_look_up_pauses_reading_and_tells_nothing_of_the_device() {
     assert_eq!(bench.scheduler.snapshot(bench.now).breaker, BreakerState::Closed, "scans are not held up");
     bench.pass(121);
     for _ in 0..3 {
-        bench.look_up(ReadReply::Complete(Some(DeviceFacts::default())));
+        bench.look_up(ReadReply::Complete(Some(DeviceFacts { tags: Some(Vec::new()), ..DeviceFacts::default() })));
     }
     assert_eq!(bench.count("intent"), 3);
 }
@@ -74,7 +74,7 @@ fn look_ups_beyond_the_budget_of_an_hour_wait_for_the_next() {
     let begun = bench.now;
     assert_eq!(look_ups(&bench), 3);
     for _ in 0..3 {
-        bench.look_up(ReadReply::Complete(Some(DeviceFacts::default())));
+        bench.look_up(ReadReply::Complete(Some(DeviceFacts { tags: Some(Vec::new()), ..DeviceFacts::default() })));
     }
     bench.calls.clear();
     bench.pass(3500);

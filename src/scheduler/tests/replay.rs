@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::bench::{Bench, asked, refused, seen};
+use super::bench::{Bench, asked, full, refused, seen};
 use crate::event::{AttemptResult, Carried, ControlAction, EventBody, Mode, RuleLimit, SuppressedReason};
 use crate::scheduler::{ReadReply, ScanReply, Settings, State};
 
@@ -158,7 +158,7 @@ fn a_shorter_rest_never_hides_a_longer_one_that_was_set_before_it() {
         asked.cooldown_seconds = 3600;
     });
     bench.pass(5);
-    bench.answer_next(|_, comment| ScanReply::Action(seen("action-b", "1", "Pending", Some(comment))));
+    bench.answer_next(|_, comment| full("action-b", "1", comment));
     bench.list(ReadReply::Complete(vec![seen("action-b", "1", "Succeeded", None)]));
     bench.pass(2 * 3600);
     bench.restart();

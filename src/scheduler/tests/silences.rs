@@ -183,7 +183,7 @@ fn what_a_look_up_told_of_the_device_counts() {
     set(&mut bench, by_tag);
     bench.request("a", "1");
     bench.pass(5);
-    let facts = DeviceFacts { name: None, group: None, tags: vec!["Patching".to_owned()] };
+    let facts = DeviceFacts { name: None, group: None, tags: Some(vec!["Patching".to_owned()]) };
     bench.look_up(ReadReply::Complete(Some(facts)));
     assert_eq!(silenced(&bench), ["a"]);
 }

@@ -7,7 +7,7 @@ use super::carried::same_from_everywhere;
 use crate::event::{Control, ControlAction, EventBody, Mode, RuleLimit, SuppressedReason};
 use crate::scheduler::{Applied, ReadReply, ScanReply, Settings};
 
-fn limit(rule: &str, devices: u32) -> RuleLimit {
+pub(super) fn limit(rule: &str, devices: u32) -> RuleLimit {
     RuleLimit { rule_id: rule.to_owned(), devices, per_seconds: 3600 }
 }
 
@@ -27,7 +27,7 @@ fn tripped() -> Bench {
     bench
 }
 
-fn trips(bench: &Bench) -> Vec<Option<String>> {
+pub(super) fn trips(bench: &Bench) -> Vec<Option<String>> {
     let controls = bench.log.iter().filter_map(|event| match &event.body {
         EventBody::Control(Control { control: ControlAction::Tripped { rule_id, .. }, .. }) => Some(rule_id.clone()),
         _ => None,
@@ -35,21 +35,21 @@ fn trips(bench: &Bench) -> Vec<Option<String>> {
     controls.collect()
 }
 
-fn rearm(bench: &mut Bench, rule: Option<&str>) {
+pub(super) fn rearm(bench: &mut Bench, rule: Option<&str>) {
     bench.control(ControlAction::Rearmed { rule_id: rule.map(str::to_owned) });
 }
 
-fn rule_1() -> Option<String> {
+pub(super) fn rule_1() -> Option<String> {
     Some("rule-1".to_owned())
 }
 
 /// Every scan that was asked for is accepted and ends.
-fn end_all(bench: &mut Bench) {
+pub(super) fn end_all(bench: &mut Bench) {
     let mut actions = Vec::new();
     while let Some(crate::scheduler::Call::Scan { scan_id, attempt, device_id, comment, .. }) = bench.calls.pop_front()
     {
         let mut action = seen(&scan_id, "x", "Pending", Some(&comment));
-        action.device_id = Some(device_id);
+        (action.device_id, action.scope) = (Some(device_id), None);
         bench.answer(&scan_id, attempt, ScanReply::Action(action.clone()));
         action.status = "Succeeded".to_owned();
         actions.push(action);

@@ -47,11 +47,7 @@ impl Scene {
         let dispatch = Dispatch {
             settings: Settings::default(),
             context,
-            caller: Caller {
-                client: Client::new(&defender).expect("a client"),
-                leave_within: Duration::from_secs(5),
-                metrics: metrics.clone(),
-            },
+            caller: Caller { client: Client::new(&defender).expect("a client"), metrics: metrics.clone() },
             progress: Liveness::new(metrics.clone()).register("dispatch", Duration::from_secs(60), Timestamp::now()),
             metrics,
             not_halted: readiness.condition("ledger intact", true),

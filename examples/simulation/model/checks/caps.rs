@@ -86,7 +86,7 @@ impl Checks {
     /// No call leaves long after tripped caps keep every rule that asked for it.
     pub(super) fn not_tripped(&self, post: &Post, made: &Attempt) -> Kept {
         let asked = made.intent.request_ids.iter().filter_map(|id| self.ledger.asked.get(id));
-        let since = asked.map(|asked| self.ledger.orders.kept_since(&asked.asked, usize::MAX));
+        let since = asked.map(|asked| self.ledger.orders.kept_since(asked, usize::MAX));
         let since = since.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
         let leave_within = SignedDuration::try_from(self.leave_within).unwrap_or_default();
         ensure("trip", since.is_none_or(|since| post.sent <= since + READ_WITHIN + leave_within), || {

@@ -12,7 +12,7 @@ const ENDED_KNOWN: usize = 8;
 impl Checks {
     /// The mode in which a request ends, for an owner that has read so much.
     fn mode_of(&self, sight: &Sight<'_>, asked: &Asked) -> Mode {
-        match self.ledger.orders.keeps(&asked.asked, sight.read) {
+        match self.ledger.orders.keeps(asked, sight.read) {
             true => Mode::Shadow,
             false => sight.hardness.mode.min(asked.wants.mode),
         }
@@ -27,7 +27,8 @@ impl Checks {
         ensure("active_time", asked.asked.terms.outside_active_time.is_none(), || told("outside its active time"))?;
         let silence = self.ledger.orders.binding_silence(&asked.asked, sight.read, time);
         ensure("silence", silence.is_none(), || told(&format!("{silence:?}")))?;
-        let covering = covering(device, asked, time, true);
+        let (wanted, _) = self.ledger.orders.wanted(asked, sight.read);
+        let covering = covering(device, asked, wanted, time, true);
         ensure("covered", covering.is_none(), || told(&format!("{covering:?}")))
     }
 
@@ -78,12 +79,13 @@ impl Checks {
         let number = input::device_of(&body.device.id);
         let device = &self.ledger.devices[number];
         for asked in body.request_ids.iter().filter_map(|id| self.ledger.asked.get(id)) {
+            let (wanted, _) = self.ledger.orders.wanted(asked, sight.read);
             let justified = match body.reason {
                 SuppressedReason::TooOld => asked.asked.expires_at <= time,
                 SuppressedReason::Cooldown if self.mode_of(sight, asked) == Mode::Shadow => true,
                 SuppressedReason::Cooldown => {
                     device.rests.iter().any(|rest| rest.until > time)
-                        && device.rests.iter().any(|rest| asked.wants.scan_type <= rest.scan_type)
+                        && device.rests.iter().any(|rest| wanted <= rest.scan_type)
                 }
                 SuppressedReason::Duplicate => {
                     let alert = asked.asked.alerts.first().map(|alert| (alert.id.clone(), number));
@@ -95,13 +97,13 @@ impl Checks {
                 }
                 SuppressedReason::ProtectionUnknown => input::needs_look_up(sight.hardness, number),
                 SuppressedReason::Silenced => self.ledger.orders.silence_of(&asked.asked, sight.read, time).is_some(),
-                SuppressedReason::Covered => covering(device, asked, time, false).is_some(),
+                SuppressedReason::Covered => covering(device, asked, wanted, time, false).is_some(),
                 SuppressedReason::OutsideActiveTime => asked.asked.terms.outside_active_time.is_some(),
                 SuppressedReason::BelowThreshold => asked.wants.below,
                 SuppressedReason::BlastRadius => self.mode_of(sight, asked) == Mode::Live,
             };
             ensure("justified", justified, || format!("{body:?} holds back {asked:?} at {time}"))?;
-            let kept = self.ledger.orders.keeps(&asked.asked, sight.read);
+            let kept = self.ledger.orders.keeps(asked, sight.read);
             let live = asked.wants.mode == Mode::Live && !kept;
             let told = (body.mode == Mode::Live) == live;
             // A protection holds back several at once, and says `live` if one of them is.
@@ -150,9 +152,15 @@ impl Checks {
 }
 
 /// A scan that was running when a request's alert was raised. `surely`: one that cannot be forgotten yet.
-fn covering<'a>(device: &'a Device, asked: &Asked, time: Timestamp, surely: bool) -> Option<&'a Covers> {
+fn covering<'a>(
+    device: &'a Device,
+    asked: &Asked,
+    wanted: ScanType,
+    time: Timestamp,
+    surely: bool,
+) -> Option<&'a Covers> {
     let raised = asked.asked.alert_created_at?;
     let latest = device.covers.iter().rev().take(if surely { ENDED_KNOWN } else { usize::MAX });
     let mut known = latest.filter(|scan| scan.until > time);
-    known.find(|scan| scan.began_at <= raised && raised <= scan.ended_at && asked.wants.scan_type <= scan.scan_type)
+    known.find(|scan| scan.began_at <= raised && raised <= scan.ended_at && wanted <= scan.scan_type)
 }

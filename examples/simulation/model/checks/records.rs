@@ -75,7 +75,7 @@ impl Checks {
             EventBody::AttemptFailed(body) => self.attempt_failed(sight, body, time, counts, coverage),
             EventBody::Accepted(body) => self.accepted(sight, body, time, counts, coverage),
             EventBody::Joined(body) if body.attempt.is_some() => self.met(sight, body, counts, coverage),
-            EventBody::Joined(body) if counts => self.joined(body, time, coverage),
+            EventBody::Joined(body) if counts => self.joined(sight, body, time, coverage),
             EventBody::Shadowed(body) if counts => {
                 coverage.saw("transition", "waiting > shadowed");
                 self.shadowed(sight, body, time)?;
@@ -244,6 +244,8 @@ impl Checks {
             })
         };
         ensure("truth", ours || alike(), || format!("{body:?} but {action:?}"))?;
+        let enough = action.is_some_and(|action| action.scope >= body.scan_type);
+        ensure("truth", enough, || format!("{body:?} says more than {action:?} does"))?;
         if let Some(made) = self.ledger.attempts.get(&(body.scan_id.clone(), body.attempt)) {
             let least = later(time, Duration::from_secs(made.intent.cooldown_seconds));
             ensure("cooldown", body.cooldown_until >= least, || format!("{body:?} sets a rest that is too short"))?;
@@ -288,7 +290,7 @@ impl Checks {
     }
 
     /// Waiting requests join their device's open scan.
-    fn joined(&mut self, body: &Joined, time: Timestamp, coverage: &mut Coverage) -> Kept {
+    fn joined(&mut self, sight: &Sight<'_>, body: &Joined, time: Timestamp, coverage: &mut Coverage) -> Kept {
         coverage.saw("transition", "waiting > joined");
         body.request_ids.iter().try_for_each(|id| self.first_of_its_alert(id, time))?;
         let Some(scan) = self.ledger.scans.get_mut(&body.scan_id) else {
@@ -297,7 +299,8 @@ impl Checks {
         let open = matches!(scan.stage, Stage::Open | Stage::Foreign | Stage::Unseen);
         ensure("join", open, || format!("{body:?} joins {scan:?}"))?;
         for id in &body.request_ids {
-            let wanted = self.ledger.asked.get(id).map(|asked| asked.wants.scan_type);
+            let asked = self.ledger.asked.get(id);
+            let wanted = asked.map(|asked| self.ledger.orders.wanted(asked, sight.read).0);
             ensure("join", wanted.is_some_and(|wanted| covers(scan.scope, wanted)), || {
                 format!("{body:?}: {id} wants {wanted:?}, {scan:?}")
             })?;

@@ -1,6 +1,6 @@
 //! What rules say: those that ask, those in shadow, counts, merge windows, growing rests, active times.
 
-use super::super::event::{CooldownGrowth, ResponseTerms, Threshold};
+use super::super::event::{CooldownGrowth, ResponseTerms, RuleAsk, Threshold};
 use super::*;
 
 /// The part of a request that follows from rules.
@@ -64,6 +64,21 @@ pub(super) fn response(chance: &mut Chance, pace: u64) -> Response {
         }
         18..50 => terms.thresholds = vec![threshold("open", 3, 600, Mode::Live)],
         _ => {}
+    }
+    if dice.chance(100) {
+        // A rule that matched and is not active now: it asks for nothing.
+        response.rule_ids.push("by-night".to_owned());
+    }
+    if response.mode == Mode::Live && !terms.awaits_threshold && dice.chance(700) {
+        let asking =
+            response.rule_ids.iter().filter(|rule| *rule != "by-night" && !terms.shadow_rule_ids.contains(rule));
+        terms.asks = asking
+            .map(|rule| RuleAsk {
+                rule_id: rule.clone(),
+                scan_type: if dice.chance(250) { ScanType::Full } else { ScanType::Quick },
+                priority: [10, 50, 80, 95][dice.index(4)],
+            })
+            .collect();
     }
     if dice.chance(100) {
         terms.merge_window_seconds = Some(dice.between(0, 40));

@@ -115,9 +115,22 @@ impl World {
         let mut fixed = StdRng::seed_from_u64(u64::try_from(offset).unwrap());
         let number = fixed.random_range(0..DEVICES);
         let rule_id = format!("rule-{}", fixed.random_range(0..3));
-        let terms = self.terms(offset, &rule_id, &mut fixed);
+        let mut terms = self.terms(offset, &rule_id, &mut fixed);
         let mut rule_ids = vec![rule_id.clone()];
         rule_ids.extend(terms.shadow_rule_ids.iter().cloned());
+        let scan_type = if fixed.random_range(0..5) == 0 { ScanType::Full } else { ScanType::Quick };
+        let priority = fixed.random_range(0..=100);
+        let mut named = StdRng::seed_from_u64(!u64::try_from(offset).unwrap());
+        if named.random_range(0..2) == 0 {
+            // A rule that is not active now asks for nothing; another may ask for less.
+            rule_ids.push("rule-inactive".to_owned());
+            if !terms.awaits_threshold {
+                let other = RuleAsk { rule_id: "rule-other".to_owned(), scan_type: ScanType::Quick, priority: 0 };
+                terms.asks = vec![RuleAsk { rule_id: rule_id.clone(), scan_type, priority }];
+                terms.asks.extend((named.random_range(0..3) == 0).then_some(other));
+                rule_ids.extend(terms.asks.iter().skip(1).map(|ask| ask.rule_id.clone()));
+            }
+        }
         let body = Requested {
             terms,
             request_ids: vec![format!("request-{offset}")],
@@ -138,8 +151,8 @@ impl World {
             }],
             rule_ids,
             ruleset: "r".to_owned(),
-            scan_type: if fixed.random_range(0..5) == 0 { ScanType::Full } else { ScanType::Quick },
-            priority: fixed.random_range(0..=100),
+            scan_type,
+            priority,
             comment: "Check machine for viruses".to_owned(),
             mode: if fixed.random_range(0..6) == 0 { Mode::Shadow } else { Mode::Live },
             alert_created_at: (fixed.random_range(0..2) == 0)
@@ -171,6 +184,7 @@ impl World {
             shadow_rule_ids: if fixed.random_range(0..4) == 0 { vec!["in-shadow".to_owned()] } else { Vec::new() },
             thresholds: if counted { vec![threshold(fixed), threshold(fixed)] } else { Vec::new() },
             awaits_threshold: counted && rule_id != "rule-0",
+            asks: Vec::new(),
             merge_window_seconds: None,
             outside_active_time: (fixed.random_range(0..30) == 0).then(|| "office hours".to_owned()),
             cooldown_growth: (fixed.random_range(0..2) == 0)
@@ -235,7 +249,7 @@ impl World {
                     _ => ReadReply::Complete(Some(DeviceFacts {
                         name: Some("told".to_owned()),
                         group: Some("Group 1".to_owned()),
-                        tags: vec!["told by Defender".to_owned()],
+                        tags: Some(vec!["told by Defender".to_owned()]),
                     })),
                 };
                 Some(Reply::LookUp { device_id, answer })
