@@ -1,15 +1,16 @@
 //! librdkafka's configuration for each kind of client, and what its log becomes.
 
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError as ClientError;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use secrecy::ExposeSecret;
 
 use super::error::KafkaError;
-use super::settings::{ClusterView, Settings};
+use super::settings::{ClusterView, SECRET, Settings};
 
 /// Upper limit of one question to the cluster.
 pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,17 +24,43 @@ pub enum Cluster {
     Ledger,
 }
 
-/// librdkafka's own log lines and client errors, as events of `tracing`.
-#[derive(Debug, Clone, Default)]
-pub(super) struct LogContext;
+/// librdkafka's own log lines and client errors, as events of `tracing`; and the last error, for whoever asked in vain.
+pub(super) struct LogContext {
+    /// The words of properties that are secrets: librdkafka repeats what it does not understand of some.
+    secret_words: Vec<String>,
+    last_error: Mutex<Option<String>>,
+}
+
+impl LogContext {
+    pub(super) fn of(config: &ClientConfig) -> Self {
+        let secrets = SECRET.iter().filter_map(|property| config.get(property));
+        let words = secrets.flat_map(str::split_whitespace).map(str::to_owned);
+        Self { secret_words: words.collect(), last_error: Mutex::new(None) }
+    }
+
+    /// What the client last met on its way to the brokers.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn scrubbed(&self, text: &str) -> String {
+        self.secret_words.iter().fold(text.to_owned(), |text, word| text.replace(word, "…"))
+    }
+}
 
 impl ClientContext for LogContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_line(level, facility, message);
+        log_line(level, facility, &self.scrubbed(message));
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        client_error(&error, reason);
+        let reason = self.scrubbed(reason);
+        client_error(&error, &reason);
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        // "All brokers are down" follows the reason of the last of them, which says more.
+        if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last = Some(reason);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod admin;
 mod alerts;
+mod ask;
 mod client;
 mod dead_letters;
 mod embedded;

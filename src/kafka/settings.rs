@@ -48,7 +48,7 @@ const OWNED: &[(&str, &str)] = &[
 pub(super) const LARGEST_RECORD: usize = 1 << 20;
 
 /// librdkafka properties whose values must not stand in a configuration file.
-const SECRET: &[&str] = &[
+pub(super) const SECRET: &[&str] = &[
     // Refused by librdkafka; whoever comes from Java tries it, with the password inside.
     "sasl.jaas.config",
     "sasl.password",
