@@ -1,12 +1,15 @@
 //! librdkafka's configuration for each kind of client, and what its log becomes.
 
 use std::fs;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::producer::BaseProducer;
 use secrecy::ExposeSecret;
 
 use super::error::KafkaError;
@@ -190,6 +193,39 @@ pub(super) fn consumer(settings: &Settings, cluster: Cluster) -> Result<ClientCo
     // Per partition; librdkafka's default of 64 MiB makes a worker with many partitions and a lag run out of memory.
     set_defaults(&mut config, &[(&["queued.max.messages.kbytes"], "8192")]);
     Ok(config)
+}
+
+/// The settings that librdkafka refuses, each with the place of its cluster: a misspelt property, a value, a combination. No
+/// broker is asked. A cluster with a secret that cannot be read is left out, for whoever checks may not have it; and where a
+/// certificate cannot be read, only names and values are looked at.
+#[must_use]
+pub fn refused_settings(settings: &Settings) -> Vec<(&'static str, KafkaError)> {
+    let second = settings.ledger.cluster.as_ref().map(|_| (Cluster::Ledger, "kafka.ledger.cluster"));
+    let clusters = [(Cluster::Alerts, "kafka")].into_iter().chain(second);
+    let tried = clusters.filter_map(|(cluster, key)| Some((key, try_clients(settings, cluster).err()?)));
+    tried.filter(|(_, error)| matches!(error, KafkaError::Client(_))).collect()
+}
+
+fn try_clients(settings: &Settings, cluster: Cluster) -> Result<(), KafkaError> {
+    let refused = |error| KafkaError::client(&error);
+    let consumer = consumer(settings, cluster)?;
+    let mut producer = producer(settings, cluster)?;
+    // With it, and with a group, a client looks for the brokers at once.
+    producer.remove("enable.idempotence");
+    group_consumer(settings, cluster, &settings.group_id)?.create_native_config().map_err(refused)?;
+    producer.create_native_config().map_err(refused)?;
+    if named_files_exist(&consumer) {
+        let _made: BaseConsumer<LogContext> =
+            consumer.create_with_context(LogContext::of(&consumer)).map_err(refused)?;
+        let _made: BaseProducer = producer.create().map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// librdkafka reads these itself when it makes a client.
+fn named_files_exist(config: &ClientConfig) -> bool {
+    let mut files = config.config_map().into_iter().filter(|(name, _)| name.ends_with(".location"));
+    files.all(|(_, path)| path == "probe" || Path::new(path).exists())
 }
 
 /// Runs a blocking librdkafka call off the async threads.

@@ -26,7 +26,7 @@ mod settings_tests;
 
 pub use admin::{TopicsReport, ensure_topics};
 pub use alerts::{AlertsConsumer, AlertsInput, Commit};
-pub use client::Cluster;
+pub use client::{Cluster, refused_settings};
 pub use dead_letters::{DeadLetter, MAX_DETAIL, dead_letter_headers};
 pub use embedded::EmbeddedBroker;
 pub use error::KafkaError;

@@ -128,6 +128,14 @@ fn check_reports_and_its_code_tells() {
     assert_eq!(code, 3);
     assert!(out.contains("/nowhere"), "{out}");
 
+    let misspelt =
+        "kafka: {ledger: {cluster: {bootstrap_servers: 'b:9092', librdkafka: {socket.timeout.msec: '1000'}}}}";
+    let misspelt = file(&directory, "misspelt.yaml", &format!("rules: {{directory: {}}}\n{misspelt}\n", rules()));
+    let (code, out, _) = run(&mut program(&["check", "--config", &misspelt]));
+    assert_eq!(code, 3, "{out}");
+    assert!(!out.contains("ok          configuration"), "{out}");
+    assert!(out.contains("kafka.ledger.cluster: ") && out.contains("no property `socket.timeout.msec`"), "{out}");
+
     let bad = file(&directory, "bad.yaml", "mode: maybe\n");
     let (code, out, _) = run(&mut program(&["check", "--config", &bad, "--output", "json"]));
     let findings: serde_json::Value = serde_json::from_str(&out).expect("JSON");
