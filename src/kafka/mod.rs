@@ -36,6 +36,6 @@ pub use produce::{ProduceReport, produce_lines};
 pub use producer::Delivery;
 pub use progress::{CommitPoint, Progress, RecordOutcomes, Tally};
 pub use record::ConsumedRecord;
-pub use replay::{KeptRecord, MAX_REPLAYS, ReplayWriter, replay_source};
+pub use replay::{KeptRecord, MAX_REPLAYS, ReplayWriter, replayed_letter, replayed_source};
 pub use scan::{RecordStream, ScanExtent, Watermarks, committed, read_all, watermarks};
 pub use settings::{ClusterSettings, LedgerSettings, Settings};
