@@ -176,7 +176,7 @@ fn decode_alerts(args: &decode::DecodeArgs, context: &mut Context) -> Result<(),
             .map_err(|error| anyhow::Error::new(error).context(format!("cannot open {}", args.file.display())))?;
         Box::new(std::io::BufReader::new(file))
     };
-    let options = crate::alert::DecodeOptions::default();
+    let options = load_sections(args.config.config.as_deref(), &["alerts"], context)?.alerts.options(false);
     let summary = decode::run(&mut input, &args.name(), &options, &mut context.out, &mut std::io::stderr())?;
     if summary.failed == 0 { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
 }

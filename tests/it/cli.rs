@@ -192,3 +192,15 @@ fn healthcheck_asks_and_tells() {
     assert_eq!(code, 1);
     assert!(err.starts_with(&format!("alert-responder: cannot ask http://{closed}/readyz: ")), "{err}");
 }
+
+#[test]
+fn decode_keeps_to_the_bounds_of_the_configuration() {
+    let directory = TempDir::new().expect("a directory");
+    let alert = |id: u8| format!(r#"{{"id": "{id}", "device": {{"id": "{}"}}}}"#, "a".repeat(40));
+    let alerts = file(&directory, "alerts.json", &format!("[{}, {}]\n", alert(1), alert(2)));
+    assert_eq!(run(&mut program(&["decode", &alerts])).0, 0);
+    let narrow = file(&directory, "narrow.yaml", "alerts: {max_alerts_per_record: 1}\n");
+    let (code, out, err) = run(&mut program(&["decode", &alerts, "--config", &narrow]));
+    assert_eq!((code, out.as_str()), (5, ""), "{err}");
+    assert!(err.contains("too_large"), "{err}");
+}
