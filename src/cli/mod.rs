@@ -37,6 +37,7 @@ mod time;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
@@ -62,6 +63,9 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 fine, 1 unexpected, 2 usage, 3 invalid configuration or rules, \
     4 work left after the grace period, 5 the input had errors, 130 interrupted a second time.";
+
+/// How long calls that block a thread are waited for when all else is done.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -214,6 +218,14 @@ pub fn runtime() -> Result<Runtime, CliError> {
     runtime.map_err(|error| anyhow::Error::new(error).context("cannot start the runtime").into())
 }
 
+/// Waits for what is asked, and then a moment for calls that block a thread: a runtime that is merely dropped waits for them for
+/// ever, and a commit to brokers that are away takes long.
+pub fn wait_for<T>(runtime: Runtime, asked: impl Future<Output = T>) -> T {
+    let answer = runtime.block_on(asked);
+    runtime.shutdown_timeout(LAST_CALLS);
+    answer
+}
+
 fn version() -> String {
     format!("{VERSION} (revision {REVISION})")
 }
@@ -227,5 +239,23 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_call_that_blocks_does_not_keep_the_process() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (answer, answered) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            let runtime = runtime().expect("a runtime");
+            let asked = async {
+                // As a commit to brokers that are away.
+                drop(tokio::task::spawn_blocking(move || released.recv()));
+                7
+            };
+            answer.send(wait_for(runtime, asked)).expect("somebody waits");
+        });
+        assert_eq!(answered.recv_timeout(Duration::from_secs(20)), Ok(7));
+        drop(release);
+        waiting.join().expect("no panic");
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, ConfigArgs, Context, load_rules, runtime};
+use super::{CliError, ConfigArgs, Context, load_rules, runtime, wait_for};
 use crate::config::Config;
 use crate::event::Mode;
 use crate::rules::RuleSet;
@@ -29,7 +29,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
     let rules = load_rules(&config.rules.directory)?;
     let no_color = context.environment.get("NO_COLOR").map(String::as_str);
     telemetry::logs::init(&config.telemetry, no_color).context("cannot start the log")?;
-    runtime()?.block_on(work(config, rules))
+    wait_for(runtime()?, work(config, rules))
 }
 
 async fn work(config: Config, rules: RuleSet) -> Result<(), CliError> {
