@@ -204,3 +204,17 @@ fn decode_keeps_to_the_bounds_of_the_configuration() {
     assert_eq!((code, out.as_str()), (5, ""), "{err}");
     assert!(err.contains("too_large"), "{err}");
 }
+
+#[test]
+fn why_a_worker_does_not_start_is_told_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let directory = TempDir::new().expect("a directory");
+    let config = format!("rules: {{directory: {}}}\ntelemetry: {{log_format: json, listen: '{address}'}}\n", rules());
+    let (code, _, err) = run(&mut program(&["run", "--config", &file(&directory, "config.yaml", &config)]));
+    assert_eq!(code, 3, "{err}");
+    let lines: Vec<serde_json::Value> =
+        err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect();
+    let told = lines.iter().filter(|line| line.to_string().contains(&address)).count();
+    assert_eq!(told, 1, "{err}");
+}
