@@ -144,7 +144,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Decode(args) => decode_alerts(args, context),
         Command::Produce(args) => produce_alerts(args, context),
         Command::Sample(args) => sample::run(args, context),
-        Command::Simulator(args) => Ok(runtime()?.block_on(simulator::run(args.as_ref().clone()))?),
+        Command::Simulator(args) => runtime()?.block_on(simulator::run(args.as_ref().clone(), context)),
         Command::Ledger(command) => ledger::run(command, context),
         Command::DeadLetters(command) => dead_letters::run(command, context),
         Command::Halt(args) => halt::halt(args, context),
@@ -168,8 +168,7 @@ pub struct ProduceCommand {
 
 fn produce_alerts(args: &ProduceCommand, context: &mut Context) -> Result<(), CliError> {
     let settings = load_sections(args.config.config.as_deref(), &["kafka"], context)?.kafka;
-    let whole = runtime()?.block_on(produce::produce(&args.produce, &settings, &mut context.out))?;
-    if whole { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
+    runtime()?.block_on(produce::run(&args.produce, &settings, context))
 }
 
 fn decode_alerts(args: &decode::DecodeArgs, context: &mut Context) -> Result<(), CliError> {

@@ -180,6 +180,12 @@ fn healthcheck_asks_and_tells() {
     assert_eq!(run(&mut program(&["healthcheck", "--address", &address])), (0, "ok\n".to_owned(), String::new()));
     assert!(server.join().expect("no panic").starts_with("GET /readyz HTTP/1.1\r\n"));
 
+    let (address, server) = serve_once("HTTP/1.1 200 OK\r\n\r\nok\n");
+    let (code, out, _) = run(&mut program(&["healthcheck", "--address", &address, "--output", "json"]));
+    let answer: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &answer["status"], &answer["answer"]), (0, &200.into(), &"ok".into()), "{out}");
+    server.join().expect("no panic");
+
     let (address, server) = serve_once("HTTP/1.1 503 Service Unavailable\r\n\r\n[-] group joined\nfailed\n");
     let (code, out, err) = run(program(&["healthcheck"]).env("ALERT_RESPONDER__TELEMETRY__LISTEN", &address));
     assert_eq!((code, out.as_str()), (1, ""));
@@ -191,6 +197,21 @@ fn healthcheck_asks_and_tells() {
     let (code, _, err) = run(&mut program(&["healthcheck", "--address", &closed]));
     assert_eq!(code, 1);
     assert!(err.starts_with(&format!("alert-responder: cannot ask http://{closed}/readyz: ")), "{err}");
+}
+
+#[test]
+fn rearm_says_that_it_wants_a_rule_or_all() {
+    let (code, _, err) = run(&mut program(&["rearm"]));
+    assert_eq!(code, 2);
+    assert!(err.contains("--rule <ID>") && err.contains("--all"), "{err}");
+    assert_eq!(run(&mut program(&["rearm", "--all", "--rule", "r-1"])).0, 2);
+}
+
+#[test]
+fn no_help_tells_a_secret() {
+    let (code, out, _) = run(program(&["simulator", "--help"]).env("SIMULATOR_CLIENT_SECRET", "hunter2"));
+    assert_eq!(code, 0);
+    assert!(out.contains("SIMULATOR_CLIENT_SECRET") && !out.contains("hunter2"), "{out}");
 }
 
 #[test]
