@@ -192,10 +192,39 @@ def rolling_problems(chart: Chart, values: dict[str, Any]) -> list[str]:
         wrong.append("a change of the rules rolls the pods")
     if before == rolls(rendered_with(chart, values, one | {"config.halted": True})):
         wrong.append("a change of the configuration does not")
-    never = {"config.rules.reload_interval": "0s"}
-    if rolls(rendered_with(chart, values, one | never)) == rolls(rendered_with(chart, values, other | never)):
-        wrong.append("a change of the rules does not where they are read at start only")
+    for interval, rolled in [("0s", True), ("0ms", True), ("0m", True), ("PT0S", True), ("10s", False), ("PT1M", False)]:
+        looks = {"config.rules.reload_interval": interval}
+        differ = rolls(rendered_with(chart, values, one | looks)) != rolls(rendered_with(chart, values, other | looks))
+        if differ != rolled:
+            wrong.append(f"with rules.reload_interval {interval} a change of the rules {'rolls' if differ else 'does not roll'} the pods")
     return wrong
+
+
+def probe_problems(chart: Chart, values: dict[str, Any]) -> list[str]:
+    """The port that is probed is the one that the worker listens on."""
+    wrong = []
+    for listen, expected in [(None, 9090), ("0.0.0.0:9999", 9999), ("[::]:9090", 9090)]:
+        objects = rendered_with(chart, values, {"config.telemetry.listen": listen} if listen else {})
+        (pod,) = [o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Deployment"]
+        (port,) = [port["containerPort"] for port in pod["containers"][0]["ports"] if port["name"] == "http"]
+        listens = config_of(objects)["telemetry"]["listen"]
+        if port != expected or not listens.endswith(f":{expected}"):
+            wrong.append(f"{listen}: port {port}, and the worker listens on {listens}")
+    return wrong
+
+
+def label_problems(chart: Chart, values: dict[str, Any]) -> list[str]:
+    """A label of the pods takes the place of the common one; none stands twice."""
+    objects = rendered_with(chart, values, {"commonLabels": {"team": "soc"}, "podLabels": {"team": "edr"}})
+    (pods,) = [o["spec"]["template"]["metadata"]["labels"] for o in objects if o["kind"] == "Deployment"]
+    return deployment_problems(objects) + ([] if pods["team"] == "edr" else [f"the pods have team {pods['team']}"])
+
+
+def secrets_of_librdkafka() -> set[str]:
+    """The properties that the worker itself refuses in its configuration file."""
+    source = (ROOT / "src" / "kafka" / "settings.rs").read_text()
+    (listed,) = re.findall(r"const SECRET: &\[&str\] = &\[(.*?)\];", source, flags=re.DOTALL)
+    return set(re.findall(r'"([^"]+)"', listed))
 
 
 def admin_problems(chart: Chart, values: dict[str, Any]) -> list[str]:
@@ -263,17 +292,32 @@ def check_chart(tally: Tally) -> None:
         ({"rules": {"notes.txt": "x"}}, "notes.txt"),
         ({"config.mode": "loud"}, "mode"),
         ({"config.defender.client_secret": "x"}, "client_secret"),
+        ({"config.kafka.ledger.cluster.sasl_password": "x"}, "sasl_password"),
+        ({"config.kafka.librdkafka": {"sasl.password": "x"}}, "sasl.password"),
+        ({"config.kafka.ledger.cluster.librdkafka": {"ssl.key.password": "x"}}, "ssl.key.password"),
+        ({"config.telemetry.listen": "127.0.0.1:9090"}, "no probe reaches it"),
+        ({"config.telemetry.listen": "[::1]:9090"}, "no probe reaches it"),
+        ({"extraEnv": [{"name": "ALERT_RESPONDER__TELEMETRY__LISTEN", "value": "0.0.0.0:1"}]}, "set config.telemetry.listen"),
+        ({"podLabels": {"app.kubernetes.io/name": "x"}}, "app.kubernetes.io/name"),
+        ({"commonLabels": {"app.kubernetes.io/instance": "x"}}, "app.kubernetes.io/instance"),
         ({"config.kafka.bootstrap_servers": ""}, "config.kafka.bootstrap_servers must be set"),
         ({"shutdown.terminationGracePeriodSeconds": 45}, "must be at least"),
         ({"config.worker.shutdown_grace": "2m"}, "shutdown.timeoutSeconds"),
     ]:
         tally.check(f"the chart refuses {changes}", refused(chart, values, changes, expected))
 
+    named = {"config.kafka.librdkafka_files": {"ssl.key.password": "/run/secrets/key-password"}}
+    config = config_of(rendered_with(chart, values, named))
+    tally.check("files of secrets may be named", [] if "librdkafka_files" in config["kafka"] else [str(config)])
     tally.check("what rolls the pods", rolling_problems(chart, values))
+    tally.check("where the probes ask", probe_problems(chart, values))
+    tally.check("labels of the pods", label_problems(chart, values))
     tally.check("where the admin API is reached", admin_problems(chart, values))
     tally.check("each release watches for itself", absent_problems(chart, values))
 
     schema = json.loads((CHART / "values.schema.json").read_text())
+    kept_out = set(schema["definitions"]["withoutSecrets"]["propertyNames"]["not"]["enum"])
+    tally.check("the chart keeps out every secret of librdkafka", sorted(secrets_of_librdkafka() - kept_out))
     defaults = load_yaml(CHART / "values.yaml")
     unknown = sorted(set(schema["properties"]) ^ set(defaults) - {"global"})
     tally.check("values.yaml and its schema name the same keys", [k for k in unknown if k != "global"])

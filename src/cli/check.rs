@@ -73,7 +73,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
             findings.push(Finding { check: "configuration", state: State::Failed, messages });
         }
         Ok(loaded) => {
-            findings.push(configuration(args.config.config.as_deref(), &loaded));
+            findings.push(
+                refused_by_librdkafka(&loaded.config)
+                    .unwrap_or_else(|| configuration(args.config.config.as_deref(), &loaded)),
+            );
             findings.extend(files(&loaded));
             findings.push(rules(&loaded.config.rules.directory));
             if args.online {
@@ -112,6 +115,13 @@ fn configuration(path: Option<&Path>, loaded: &Loaded) -> Finding {
     let source = path.map_or_else(|| "defaults and environment".to_owned(), |path| path.display().to_string());
     let mode = loaded.config.mode.as_str();
     Finding::new("configuration", State::Ok, format!("{source}: {set} keys set, mode {mode}"))
+}
+
+/// librdkafka alone knows its properties, and says what it thinks of them when a client is made.
+fn refused_by_librdkafka(config: &Config) -> Option<Finding> {
+    let refused = kafka::refused_settings(&config.kafka);
+    let messages: Vec<String> = refused.into_iter().map(|(key, error)| format!("{key}: {error}")).collect();
+    (!messages.is_empty()).then_some(Finding { check: "configuration", state: State::Failed, messages })
 }
 
 /// Files that cannot be read are a warning: the check may run where the secrets are not.

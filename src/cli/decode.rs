@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use super::ConfigArgs;
 use crate::alert::{Alert, DecodeOptions, Device, FileInfo, Mitre, Position, Severity, Threat, User, decode};
 
 /// Decode alerts and print them as the worker sees them, one line of JSON per alert and device.
@@ -20,6 +21,9 @@ pub struct DecodeArgs {
     /// File to read; `-` is standard input.
     #[arg(value_name = "FILE", default_value = "-")]
     pub file: PathBuf,
+    /// The configuration, for its bounds on a record (section `alerts`).
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 impl DecodeArgs {

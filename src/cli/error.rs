@@ -46,19 +46,13 @@ pub enum CliError {
     /// The rules are invalid; one message per line.
     #[error("{0}")]
     Rules(String),
-    /// Work was left after the grace period.
-    #[error("{0}")]
-    WorkLeft(String),
     /// The input had errors.
     #[error("{0}")]
     InputErrors(String),
-    /// Interrupted a second time.
-    #[error("interrupted")]
-    Interrupted,
     /// The result could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
-    /// What is wrong has been said already as the command's result.
+    /// What is wrong has been said already, as the command's result or in the log.
     #[error("")]
     Reported(Exit),
 }
@@ -71,9 +65,7 @@ impl CliError {
             Self::Unexpected(_) => Exit::Unexpected,
             Self::Usage(_) => Exit::Usage,
             Self::Config(_) | Self::Rules(_) => Exit::Invalid,
-            Self::WorkLeft(_) => Exit::WorkLeft,
             Self::InputErrors(_) => Exit::InputErrors,
-            Self::Interrupted => Exit::Interrupted,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Fine,
             Self::Output(_) => Exit::Unexpected,
             Self::Reported(exit) => *exit,
@@ -112,9 +104,9 @@ mod tests {
             (CliError::Usage("x".into()), 2),
             (CliError::Config(ConfigErrors(Vec::new())), 3),
             (CliError::Rules("x".into()), 3),
-            (CliError::WorkLeft("x".into()), 4),
+            (CliError::Reported(Exit::WorkLeft), 4),
             (CliError::InputErrors("x".into()), 5),
-            (CliError::Interrupted, 130),
+            (CliError::Reported(Exit::Interrupted), 130),
             (CliError::Output(broken_pipe), 0),
             (CliError::Output(full), 1),
             (CliError::Reported(Exit::InputErrors), 5),

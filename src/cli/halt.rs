@@ -38,6 +38,7 @@ pub struct ResumeArgs {
 
 /// Options of `rearm`.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["rule", "all"]))]
 pub struct RearmArgs {
     /// Which way the order goes.
     #[command(flatten)]
@@ -46,7 +47,7 @@ pub struct RearmArgs {
     #[command(flatten)]
     pub author: Author,
     /// The rule whose cap begins to count anew.
-    #[arg(long, value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(long, value_name = "ID")]
     pub rule: Option<String>,
     /// Every cap that is tripped, and the cap on all rules together.
     #[arg(long)]

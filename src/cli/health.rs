@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 use super::http_client::{Ask, ask};
-use super::{CliError, Context};
+use super::{CliError, Context, OutputFormat};
 
 /// Options of `healthcheck`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,19 @@ pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
         )
         .into());
     }
-    context.line(body.trim())
+    match context.output {
+        OutputFormat::Json => context.json(&Answer { address, path: &args.path, status, answer: body.trim() }),
+        OutputFormat::Text => context.line(body.trim()),
+    }
+}
+
+/// What was said, as JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    address: SocketAddr,
+    path: &'a str,
+    status: u16,
+    answer: &'a str,
 }
 
 fn reachable(address: SocketAddr) -> SocketAddr {

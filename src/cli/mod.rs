@@ -37,6 +37,7 @@ mod time;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
@@ -62,6 +63,9 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 fine, 1 unexpected, 2 usage, 3 invalid configuration or rules, \
     4 work left after the grace period, 5 the input had errors, 130 interrupted a second time.";
+
+/// How long calls that block a thread are waited for when all else is done.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -140,7 +144,7 @@ pub fn run(command: &Command, context: &mut Context) -> Result<(), CliError> {
         Command::Decode(args) => decode_alerts(args, context),
         Command::Produce(args) => produce_alerts(args, context),
         Command::Sample(args) => sample::run(args, context),
-        Command::Simulator(args) => Ok(runtime()?.block_on(simulator::run(args.as_ref().clone()))?),
+        Command::Simulator(args) => runtime()?.block_on(simulator::run(args.as_ref().clone(), context)),
         Command::Ledger(command) => ledger::run(command, context),
         Command::DeadLetters(command) => dead_letters::run(command, context),
         Command::Halt(args) => halt::halt(args, context),
@@ -164,8 +168,7 @@ pub struct ProduceCommand {
 
 fn produce_alerts(args: &ProduceCommand, context: &mut Context) -> Result<(), CliError> {
     let settings = load_sections(args.config.config.as_deref(), &["kafka"], context)?.kafka;
-    let whole = runtime()?.block_on(produce::produce(&args.produce, &settings, &mut context.out))?;
-    if whole { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
+    runtime()?.block_on(produce::run(&args.produce, &settings, context))
 }
 
 fn decode_alerts(args: &decode::DecodeArgs, context: &mut Context) -> Result<(), CliError> {
@@ -176,7 +179,7 @@ fn decode_alerts(args: &decode::DecodeArgs, context: &mut Context) -> Result<(),
             .map_err(|error| anyhow::Error::new(error).context(format!("cannot open {}", args.file.display())))?;
         Box::new(std::io::BufReader::new(file))
     };
-    let options = crate::alert::DecodeOptions::default();
+    let options = load_sections(args.config.config.as_deref(), &["alerts"], context)?.alerts.options(false);
     let summary = decode::run(&mut input, &args.name(), &options, &mut context.out, &mut std::io::stderr())?;
     if summary.failed == 0 { Ok(()) } else { Err(CliError::Reported(Exit::InputErrors)) }
 }
@@ -214,6 +217,14 @@ pub fn runtime() -> Result<Runtime, CliError> {
     runtime.map_err(|error| anyhow::Error::new(error).context("cannot start the runtime").into())
 }
 
+/// Waits for what is asked, and then a moment for calls that block a thread: a runtime that is merely dropped waits for them for
+/// ever, and a commit to brokers that are away takes long.
+pub fn wait_for<T>(runtime: Runtime, asked: impl Future<Output = T>) -> T {
+    let answer = runtime.block_on(asked);
+    runtime.shutdown_timeout(LAST_CALLS);
+    answer
+}
+
 fn version() -> String {
     format!("{VERSION} (revision {REVISION})")
 }
@@ -227,5 +238,23 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_call_that_blocks_does_not_keep_the_process() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (answer, answered) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            let runtime = runtime().expect("a runtime");
+            let asked = async {
+                // As a commit to brokers that are away.
+                drop(tokio::task::spawn_blocking(move || released.recv()));
+                7
+            };
+            answer.send(wait_for(runtime, asked)).expect("somebody waits");
+        });
+        assert_eq!(answered.recv_timeout(Duration::from_secs(20)), Ok(7));
+        drop(release);
+        waiting.join().expect("no panic");
     }
 }

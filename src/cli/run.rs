@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, ConfigArgs, Context, load_rules, runtime};
+use super::{CliError, ConfigArgs, Context, Exit, load_rules, runtime, wait_for};
 use crate::config::Config;
 use crate::event::Mode;
 use crate::rules::RuleSet;
@@ -29,7 +29,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<(), CliError> {
     let rules = load_rules(&config.rules.directory)?;
     let no_color = context.environment.get("NO_COLOR").map(String::as_str);
     telemetry::logs::init(&config.telemetry, no_color).context("cannot start the log")?;
-    runtime()?.block_on(work(config, rules))
+    wait_for(runtime()?, work(config, rules))
 }
 
 async fn work(config: Config, rules: RuleSet) -> Result<(), CliError> {
@@ -51,17 +51,19 @@ async fn work(config: Config, rules: RuleSet) -> Result<(), CliError> {
         told += 1;
         if told > 1 {
             tracing::warn!("Told to stop a second time; what is under way is left to the next start.");
-            return Err(CliError::Interrupted);
+            return Err(CliError::Reported(Exit::Interrupted));
         }
         tracing::info!("Told to stop; what is under way is finished first.");
         shutdown.cancel();
     };
     if leftover.is_some() {
-        return Err(CliError::WorkLeft(format!(
-            "stopped with work left after worker.shutdown_grace: {} records are read again and {} calls are resolved by the \
-             next owner; nothing is lost",
-            leftover.records, leftover.calls
-        )));
+        tracing::warn!(
+            records = leftover.records,
+            calls = leftover.calls,
+            "Stopped with work left after worker.shutdown_grace: the next owner reads the records again and resolves the calls; \
+             nothing is lost."
+        );
+        return Err(CliError::Reported(Exit::WorkLeft));
     }
     tracing::info!("Stopped with nothing left to do.");
     Ok(())
@@ -87,8 +89,8 @@ fn say_what_runs(config: &Config, rules: &RuleSet) {
     }
 }
 
-/// The exit code of a worker that cannot go on.
+/// The exit code of a worker that cannot go on. The log has said why, and nothing else stands between its lines.
 fn failed(error: WorkerError) -> CliError {
     tracing::error!(%error, code = error.code(), "The worker cannot go on.");
-    if error.is_configuration() { CliError::Rules(error.to_string()) } else { anyhow::Error::new(error).into() }
+    CliError::Reported(if error.is_configuration() { Exit::Invalid } else { Exit::Unexpected })
 }

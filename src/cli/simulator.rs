@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use serde_json::json;
 
 use super::time::duration;
+use super::{CliError, OutputFormat};
 use crate::simulator::{
     Config, Fault, FaultBody, FaultPlan, FaultScope, Quota, Repeat, RetryAfter, SimApp, SimMachine, Simulator,
     WindowKind, WrongAudience, machine_id_of,
@@ -30,7 +32,7 @@ pub struct SimulatorArgs {
     #[arg(long, default_value = "f617dd7a-e131-5de7-bb91-af000f2b74c2")]
     pub client_id: String,
     /// Client secret of the app registration
-    #[arg(long, default_value = "simulator-secret", env = "SIMULATOR_CLIENT_SECRET")]
+    #[arg(long, default_value = "simulator-secret", env = "SIMULATOR_CLIENT_SECRET", hide_env_values = true)]
     pub client_secret: String,
     /// Role granted; may be repeated [default: Machine.Scan and Machine.Read.All]
     #[arg(long = "role", value_name = "ROLE")]
@@ -119,10 +121,10 @@ pub struct SimulatorArgs {
 ///
 /// # Errors
 /// When the address or the log file cannot be had, or a device is not written as NAME or NAME=ID.
-pub async fn run(args: SimulatorArgs) -> Result<()> {
+pub async fn run(args: SimulatorArgs, context: &mut super::Context) -> Result<(), CliError> {
     let (latency, down) = (args.latency, args.down);
-    let credentials = (args.tenant_id.clone(), args.client_id.clone());
-    let simulator = Simulator::start(config(args)?).await?;
+    let (tenant_id, client_id) = (args.tenant_id.clone(), args.client_id.clone());
+    let simulator = Simulator::start(config(args)?).await.map_err(anyhow::Error::from)?;
     if let Some(status) = down {
         simulator.set_fault(FaultPlan::new(Fault::Status { status, body: FaultBody::Html }, FaultScope::Api));
     }
@@ -131,20 +133,28 @@ pub async fn run(args: SimulatorArgs) -> Result<()> {
         simulator.set_fault(FaultPlan::new(Fault::Latency { ms }, FaultScope::All));
     }
     let url = simulator.url();
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "Defender simulator on {url}")?;
-    writeln!(out, "  ALERT_RESPONDER__DEFENDER__API_URL={url}")?;
-    writeln!(out, "  ALERT_RESPONDER__DEFENDER__AUTHORITY_URL={url}")?;
-    writeln!(out, "  ALERT_RESPONDER__DEFENDER__TENANT_ID={}", credentials.0)?;
-    writeln!(out, "  ALERT_RESPONDER__DEFENDER__CLIENT_ID={}", credentials.1)?;
-    writeln!(out, "calls: {url}/simulator/log, counted: {url}/simulator/summary")?;
-    out.flush()?;
-    drop(out);
+    match context.output {
+        // One document when it listens, one when it ends.
+        OutputFormat::Json => {
+            context.json_line(&json!({ "url": url, "tenant_id": tenant_id, "client_id": client_id }))?;
+        }
+        OutputFormat::Text => {
+            context.line(format_args!("Defender simulator on {url}"))?;
+            context.line(format_args!("  ALERT_RESPONDER__DEFENDER__API_URL={url}"))?;
+            context.line(format_args!("  ALERT_RESPONDER__DEFENDER__AUTHORITY_URL={url}"))?;
+            context.line(format_args!("  ALERT_RESPONDER__DEFENDER__TENANT_ID={tenant_id}"))?;
+            context.line(format_args!("  ALERT_RESPONDER__DEFENDER__CLIENT_ID={client_id}"))?;
+            context.line(format_args!("calls: {url}/simulator/log, counted: {url}/simulator/summary"))?;
+        }
+    }
+    context.out.flush()?;
     interrupted().await?;
     let summary = simulator.summary();
     simulator.stop().await;
-    writeln!(std::io::stdout(), "{summary}")?;
-    Ok(())
+    match context.output {
+        OutputFormat::Json => context.json_line(&summary),
+        OutputFormat::Text => context.line(summary),
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.

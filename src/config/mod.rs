@@ -40,7 +40,7 @@ pub use schema::{ENVIRONMENT_PREFIX, Key};
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "alert-responder configuration")]
 pub struct Config {
-    /// `shadow` decides and records, and starts no scan; `live` presses the button for rules that are live. Default: `shadow`.
+    /// `shadow` decides and records, and starts no scan; `live` starts scans for rules that are live. Default: `shadow`.
     pub mode: Mode,
     /// The kill switch: `true` stops every scan and every cancellation, and reads go on; requests wait and nothing is lost.
     /// Default: `false`.

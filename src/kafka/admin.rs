@@ -1,17 +1,19 @@
 //! The topics that the worker needs: there, and fit for what is promised on them.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::ask::{layout, make, servers};
 use super::client::{self, Cluster, LogContext, QUERY_TIMEOUT, blocking};
 use super::error::KafkaError;
 use super::settings::{LARGEST_RECORD, Settings};
 
+/// How long every broker may take to know a topic that was created.
+const VISIBLE: Duration = Duration::from_secs(5);
 /// Segments of a ledger topic that the worker creates are closed daily, so that retention is kept to within a day.
 const SEGMENT_MS: &str = "86400000";
 /// The brokers' own default for a batch: a record of [`LARGEST_RECORD`] bytes and some room for its headers. Brokers may
@@ -202,7 +204,7 @@ impl Topics {
         ] {
             config.remove(consumer_only);
         }
-        config.create_with_context(LogContext).map_err(|error| KafkaError::client(&error))
+        config.create_with_context(LogContext::of(&config)).map_err(|error| KafkaError::client(&error))
     }
 
     fn options() -> AdminOptions {
@@ -223,7 +225,7 @@ impl Topics {
         if !settings.create_topics || self.embedded {
             return Err(KafkaError::TopicMissing {
                 topic: topic.to_owned(),
-                bootstrap_servers: self.config.get("bootstrap.servers").unwrap_or_default().to_owned(),
+                bootstrap_servers: servers(&self.config).to_owned(),
             });
         }
         let replication = TopicReplication::Fixed(settings.create_replication_factor);
@@ -252,32 +254,24 @@ impl Topics {
                 }
             }
         }
-        // The answer comes from the controller; the other brokers learn of the topic a moment later.
-        for _ in 0..50 {
-            if let Some(shape) = self.shape(topic).await?
-                && usize::try_from(partitions) == Ok(shape.partitions)
-            {
-                return Ok(shape);
+        // The answer comes from the controller; the other brokers learn of the topic a moment later, and then of its leaders.
+        let until = Instant::now() + VISIBLE;
+        while Instant::now() < until {
+            match self.shape(topic).await {
+                Ok(Some(shape)) if usize::try_from(partitions) == Ok(shape.partitions) => return Ok(shape),
+                Err(error) if !error.is_retryable() => return Err(error),
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err(KafkaError::TimedOut { what, seconds: 5 })
+        Err(KafkaError::TimedOut { what, seconds: VISIBLE.as_secs() })
     }
 
     async fn shape(&self, topic: &str) -> Result<Option<Shape>, KafkaError> {
         let config = self.config.clone();
         let topic = topic.to_owned();
         blocking(move || {
-            let consumer: BaseConsumer<LogContext> =
-                config.create_with_context(LogContext).map_err(|error| KafkaError::client(&error))?;
-            let metadata = consumer
-                .fetch_metadata(Some(&topic), QUERY_TIMEOUT)
-                .map_err(|error| KafkaError::query(format!("metadata of `{topic}`"), &error))?;
-            let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-            Ok(found.filter(|found| !found.partitions().is_empty()).map(|found| Shape {
-                partitions: found.partitions().len(),
-                replicas: found.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0),
-            }))
+            let layout = layout(&make(&config)?, &config, &topic)?;
+            Ok(layout.map(|layout| Shape { partitions: layout.partitions.len(), replicas: layout.replicas }))
         })
         .await?
     }

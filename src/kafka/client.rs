@@ -1,15 +1,19 @@
 //! librdkafka's configuration for each kind of client, and what its log becomes.
 
 use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError as ClientError;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::producer::BaseProducer;
 use secrecy::ExposeSecret;
 
 use super::error::KafkaError;
-use super::settings::{ClusterView, Settings};
+use super::settings::{ClusterView, SECRET, Settings};
 
 /// Upper limit of one question to the cluster.
 pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,17 +27,43 @@ pub enum Cluster {
     Ledger,
 }
 
-/// librdkafka's own log lines and client errors, as events of `tracing`.
-#[derive(Debug, Clone, Default)]
-pub(super) struct LogContext;
+/// librdkafka's own log lines and client errors, as events of `tracing`; and the last error, for whoever asked in vain.
+pub(super) struct LogContext {
+    /// The words of properties that are secrets: librdkafka repeats what it does not understand of some.
+    secret_words: Vec<String>,
+    last_error: Mutex<Option<String>>,
+}
+
+impl LogContext {
+    pub(super) fn of(config: &ClientConfig) -> Self {
+        let secrets = SECRET.iter().filter_map(|property| config.get(property));
+        let words = secrets.flat_map(str::split_whitespace).map(str::to_owned);
+        Self { secret_words: words.collect(), last_error: Mutex::new(None) }
+    }
+
+    /// What the client last met on its way to the brokers.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn scrubbed(&self, text: &str) -> String {
+        self.secret_words.iter().fold(text.to_owned(), |text, word| text.replace(word, "…"))
+    }
+}
 
 impl ClientContext for LogContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_line(level, facility, message);
+        log_line(level, facility, &self.scrubbed(message));
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        client_error(&error, reason);
+        let reason = self.scrubbed(reason);
+        client_error(&error, &reason);
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        // "All brokers are down" follows the reason of the last of them, which says more.
+        if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last = Some(reason);
+        }
     }
 }
 
@@ -163,6 +193,39 @@ pub(super) fn consumer(settings: &Settings, cluster: Cluster) -> Result<ClientCo
     // Per partition; librdkafka's default of 64 MiB makes a worker with many partitions and a lag run out of memory.
     set_defaults(&mut config, &[(&["queued.max.messages.kbytes"], "8192")]);
     Ok(config)
+}
+
+/// The settings that librdkafka refuses, each with the place of its cluster: a misspelt property, a value, a combination. No
+/// broker is asked. A cluster with a secret that cannot be read is left out, for whoever checks may not have it; and where a
+/// certificate cannot be read, only names and values are looked at.
+#[must_use]
+pub fn refused_settings(settings: &Settings) -> Vec<(&'static str, KafkaError)> {
+    let second = settings.ledger.cluster.as_ref().map(|_| (Cluster::Ledger, "kafka.ledger.cluster"));
+    let clusters = [(Cluster::Alerts, "kafka")].into_iter().chain(second);
+    let tried = clusters.filter_map(|(cluster, key)| Some((key, try_clients(settings, cluster).err()?)));
+    tried.filter(|(_, error)| matches!(error, KafkaError::Client(_))).collect()
+}
+
+fn try_clients(settings: &Settings, cluster: Cluster) -> Result<(), KafkaError> {
+    let refused = |error| KafkaError::client(&error);
+    let consumer = consumer(settings, cluster)?;
+    let mut producer = producer(settings, cluster)?;
+    // With it, and with a group, a client looks for the brokers at once.
+    producer.remove("enable.idempotence");
+    group_consumer(settings, cluster, &settings.group_id)?.create_native_config().map_err(refused)?;
+    producer.create_native_config().map_err(refused)?;
+    if named_files_exist(&consumer) {
+        let _made: BaseConsumer<LogContext> =
+            consumer.create_with_context(LogContext::of(&consumer)).map_err(refused)?;
+        let _made: BaseProducer = producer.create().map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// librdkafka reads these itself when it makes a client.
+fn named_files_exist(config: &ClientConfig) -> bool {
+    let mut files = config.config_map().into_iter().filter(|(name, _)| name.ends_with(".location"));
+    files.all(|(_, path)| path == "probe" || Path::new(path).exists())
 }
 
 /// Runs a blocking librdkafka call off the async threads.

@@ -4,6 +4,7 @@
 
 mod admin;
 mod alerts;
+mod ask;
 mod client;
 mod dead_letters;
 mod embedded;
@@ -25,7 +26,7 @@ mod settings_tests;
 
 pub use admin::{TopicsReport, ensure_topics};
 pub use alerts::{AlertsConsumer, AlertsInput, Commit};
-pub use client::Cluster;
+pub use client::{Cluster, refused_settings};
 pub use dead_letters::{DeadLetter, MAX_DETAIL, dead_letter_headers};
 pub use embedded::EmbeddedBroker;
 pub use error::KafkaError;
@@ -35,6 +36,6 @@ pub use produce::{ProduceReport, produce_lines};
 pub use producer::Delivery;
 pub use progress::{CommitPoint, Progress, RecordOutcomes, Tally};
 pub use record::ConsumedRecord;
-pub use replay::{KeptRecord, MAX_REPLAYS, ReplayWriter, replay_source};
+pub use replay::{KeptRecord, MAX_REPLAYS, ReplayWriter, replayed_letter, replayed_source};
 pub use scan::{RecordStream, ScanExtent, Watermarks, committed, read_all, watermarks};
 pub use settings::{ClusterSettings, LedgerSettings, Settings};

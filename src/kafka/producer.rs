@@ -40,7 +40,8 @@ impl std::fmt::Debug for RecordProducer {
 
 impl RecordProducer {
     pub(super) fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
-        let producer = config.create_with_context(LogContext).map_err(|error| KafkaError::client(&error))?;
+        let producer =
+            config.create_with_context(LogContext::of(config)).map_err(|error| KafkaError::client(&error))?;
         Ok(Self { producer })
     }
 

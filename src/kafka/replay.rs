@@ -1,8 +1,9 @@
 //! Dead letters read again, and sent back to where their records came from.
 //!
-//! A replayed record says so in two headers: `alert_responder_replay_of` names the dead letter (`topic/partition/offset`),
+//! A replayed record says so in three headers: `alert_responder_replay_of` names the dead letter (`topic/partition/offset`),
+//! `alert_responder_replay_source` in the same way the record that it keeps, which may have several dead letters, and
 //! `alert_responder_replays` counts how often the content was replayed. A record that becomes a dead letter once more keeps
-//! both, since a dead letter keeps the headers of its record; so no loop goes unseen.
+//! them, since a dead letter keeps the headers of its record; so no loop goes unseen.
 
 use jiff::Timestamp;
 
@@ -14,6 +15,8 @@ use super::settings::Settings;
 
 /// Names the dead letter that a record is the replay of.
 const REPLAY_OF: &str = "alert_responder_replay_of";
+/// Names the record that was a dead letter, where it was read.
+const REPLAY_SOURCE: &str = "alert_responder_replay_source";
 /// Counts how often the content was replayed.
 const REPLAYS: &str = "alert_responder_replays";
 /// The first header that a dead letter adds to those of its record.
@@ -76,10 +79,20 @@ impl KeptRecord {
             time: text(added, "alert_responder_time").and_then(|time| time.parse().ok()),
             position_only: text(added, "alert_responder_position_only").is_some(),
             replays: replays.min(MAX_REPLAYS),
-            headers: own.iter().filter(|(name, _)| name != REPLAY_OF && name != REPLAYS).cloned().collect(),
+            headers: own
+                .iter()
+                .filter(|(name, _)| ![REPLAY_OF, REPLAY_SOURCE, REPLAYS].contains(&name.as_str()))
+                .cloned()
+                .collect(),
             key: record.key,
             payload: record.payload,
         })
+    }
+
+    /// Where the record was read: the same for each of its dead letters.
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("{}/{}/{}", self.source_topic, self.source_partition, self.source_offset)
     }
 
     /// The record as it was read, for whoever decides about it.
@@ -98,10 +111,16 @@ impl KeptRecord {
 
 /// Partition and offset of the dead letter (in this topic) that a record of the alerts is the replay of.
 #[must_use]
-pub fn replay_source(record: &ConsumedRecord, dead_letters_topic: &str) -> Option<(i32, i64)> {
+pub fn replayed_letter(record: &ConsumedRecord, dead_letters_topic: &str) -> Option<(i32, i64)> {
     let place = record.header(REPLAY_OF)?.strip_prefix(dead_letters_topic)?.strip_prefix('/')?;
     let (partition, offset) = place.split_once('/')?;
     Some((partition.parse().ok()?, offset.parse().ok()?))
+}
+
+/// [`KeptRecord::source`] of what a record of the alerts is the replay of.
+#[must_use]
+pub fn replayed_source(record: &ConsumedRecord) -> Option<&str> {
+    record.header(REPLAY_SOURCE)
 }
 
 /// Sends kept records back to the alerts topic.
@@ -132,10 +151,12 @@ impl ReplayWriter {
     /// # Errors
     /// [`KafkaError::TooLarge`], or [`KafkaError::NotAcknowledged`], after which it may or may not be in the topic.
     pub async fn replay(&self, kept: &KeptRecord) -> Result<(i32, i64), KafkaError> {
-        let source = format!("{}/{}/{}", self.dead_letters_topic, kept.partition, kept.offset);
+        let letter = format!("{}/{}/{}", self.dead_letters_topic, kept.partition, kept.offset);
+        let source = kept.source();
         let count = kept.replays.saturating_add(1).to_string();
         let own = kept.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-        let added = [(REPLAY_OF, Some(source.as_bytes())), (REPLAYS, Some(count.as_bytes()))];
+        let added = [(REPLAY_OF, &letter), (REPLAY_SOURCE, &source), (REPLAYS, &count)];
+        let added = added.map(|(name, value)| (name, Some(value.as_bytes())));
         let delivery = self.producer.enqueue(NewRecord {
             topic: &self.alerts_topic,
             partition: None,
@@ -194,7 +215,8 @@ mod tests {
     #[test]
     fn a_letter_of_a_replayed_record_knows_how_often() {
         for (count, replays) in [("1", 1), ("7", 7), ("many", MAX_REPLAYS), ("4000000000", MAX_REPLAYS)] {
-            let record = letter(&[("x", "y"), (REPLAY_OF, "dead/0/1"), (REPLAYS, count)]);
+            let record =
+                letter(&[("x", "y"), (REPLAY_OF, "dead/0/1"), (REPLAY_SOURCE, "alerts/2/9"), (REPLAYS, count)]);
             let kept = KeptRecord::from_record(record).expect("a letter");
             assert_eq!((kept.replays, kept.headers.len()), (replays, 1), "{count}");
         }
@@ -210,9 +232,9 @@ mod tests {
     #[test]
     fn a_replay_names_its_letter_in_this_topic_alone() {
         let of = |value: &str| letter(&[(REPLAY_OF, value)]);
-        assert_eq!(replay_source(&of("dead/2/17"), "dead"), Some((2, 17)));
+        assert_eq!(replayed_letter(&of("dead/2/17"), "dead"), Some((2, 17)));
         for other in ["dead-too/2/17", "other/2/17", "dead/2", "dead/x/1", ""] {
-            assert_eq!(replay_source(&of(other), "dead"), None, "{other}");
+            assert_eq!(replayed_letter(&of(other), "dead"), None, "{other}");
         }
     }
 }

@@ -9,6 +9,7 @@ use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
+use super::ask::{answered, layout, make, servers};
 use super::client::{self, Cluster, LogContext, QUERY_TIMEOUT, blocking};
 use super::error::KafkaError;
 use super::group::Committed;
@@ -19,8 +20,6 @@ use super::settings::Settings;
 const STALLED: Duration = Duration::from_secs(30);
 /// Records that may wait to be taken.
 const AHEAD: usize = 1000;
-
-impl rdkafka::consumer::ConsumerContext for LogContext {}
 
 /// Oldest and next offset of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,8 +183,7 @@ pub async fn committed(
             asked.add_partition(&topic, partition);
         }
         let what = || format!("offsets that the group committed on `{topic}`");
-        let answer =
-            consumer.committed_offsets(asked, QUERY_TIMEOUT).map_err(|error| KafkaError::query(what(), &error))?;
+        let answer = answered(&consumer, &config, what(), consumer.committed_offsets(asked, QUERY_TIMEOUT))?;
         let mut committed = BTreeMap::new();
         for element in answer.elements() {
             element.error().map_err(|error| KafkaError::query(what(), &error))?;
@@ -196,29 +194,16 @@ pub async fn committed(
     .await?
 }
 
-fn make(config: &ClientConfig) -> Result<BaseConsumer<LogContext>, KafkaError> {
-    config.create_with_context(LogContext).map_err(|error| KafkaError::client(&error))
-}
-
 /// Numbers of the partitions of a topic.
 pub(super) fn partitions(
     consumer: &BaseConsumer<LogContext>,
     config: &ClientConfig,
     topic: &str,
 ) -> Result<Vec<i32>, KafkaError> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), QUERY_TIMEOUT)
-        .map_err(|error| KafkaError::query(format!("partitions of `{topic}`"), &error))?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-    let partitions: Vec<i32> =
-        found.map_or_else(Vec::new, |found| found.partitions().iter().map(|partition| partition.id()).collect());
-    if partitions.is_empty() {
-        return Err(KafkaError::TopicMissing {
-            topic: topic.to_owned(),
-            bootstrap_servers: config.get("bootstrap.servers").unwrap_or_default().to_owned(),
-        });
-    }
-    Ok(partitions)
+    layout(consumer, config, topic)?.map(|layout| layout.partitions).ok_or_else(|| KafkaError::TopicMissing {
+        topic: topic.to_owned(),
+        bootstrap_servers: servers(config).to_owned(),
+    })
 }
 
 fn ask_watermarks(
@@ -228,9 +213,9 @@ fn ask_watermarks(
 ) -> Result<Vec<Watermarks>, KafkaError> {
     let mut found = Vec::new();
     for partition in partitions(consumer, config, topic)? {
-        let (low, high) = consumer
-            .fetch_watermarks(topic, partition, QUERY_TIMEOUT)
-            .map_err(|error| KafkaError::query(format!("watermarks of partition {partition} of `{topic}`"), &error))?;
+        let what = format!("watermarks of partition {partition} of `{topic}`");
+        let marks = consumer.fetch_watermarks(topic, partition, QUERY_TIMEOUT);
+        let (low, high) = answered(consumer, config, what, marks)?;
         found.push(Watermarks { partition, low, high });
     }
     found.sort_by_key(|watermarks| watermarks.partition);

@@ -48,7 +48,7 @@ const OWNED: &[(&str, &str)] = &[
 pub(super) const LARGEST_RECORD: usize = 1 << 20;
 
 /// librdkafka properties whose values must not stand in a configuration file.
-const SECRET: &[&str] = &[
+pub(super) const SECRET: &[&str] = &[
     // Refused by librdkafka; whoever comes from Java tries it, with the password inside.
     "sasl.jaas.config",
     "sasl.password",
@@ -103,7 +103,7 @@ pub struct Settings {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub revoke_budget: Duration,
-    /// File whose content is the SASL password.
+    /// File whose content is the SASL password. It is read when a client is made, so a new password wants a restart.
     pub sasl_password_file: Option<PathBuf>,
     /// The SASL password itself; meant for the environment. Never printed.
     #[serde(skip_serializing, deserialize_with = "secret")]
@@ -112,7 +112,7 @@ pub struct Settings {
     /// Further librdkafka properties, such as `security.protocol`. Those that the worker's promises rest on are refused.
     pub librdkafka: BTreeMap<String, String>,
     /// librdkafka properties whose values are secrets: property to file, for example
-    /// `ssl.key.password: /run/secrets/key-password`.
+    /// `ssl.key.password: /run/secrets/key-password`. Files are read when a client is made.
     pub librdkafka_files: BTreeMap<String, PathBuf>,
     /// The brokers are librdkafka's mock cluster, which answers no admin calls. Set by the embedded broker alone.
     #[serde(skip)]
@@ -129,9 +129,9 @@ pub struct LedgerSettings {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub retention: Duration,
-    /// Partitions that the topic has; another number refuses to start. Default 1.
+    /// Partitions of the ledger's topic; with another number the worker does not start. Default 1.
     pub partitions: i32,
-    /// Partition of the tenant. Default 0.
+    /// Partition of the ledger's topic that holds the tenant's records, counted from 0. Default 0.
     pub partition: i32,
     /// Cluster of the ledger and the dead letters, where it is not that of the alerts. Default: the same.
     pub cluster: Option<ClusterSettings>,
@@ -141,17 +141,19 @@ pub struct LedgerSettings {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterSettings {
-    /// Brokers to ask first, `host:port`, comma-separated. Required.
+    /// Brokers of the ledger's cluster to ask first, `host:port`, comma-separated. Required.
     pub bootstrap_servers: String,
-    /// File whose content is the SASL password.
+    /// File whose content is the SASL password of the ledger's cluster. It is read when a client is made, so a new password wants
+    /// a restart.
     pub sasl_password_file: Option<PathBuf>,
-    /// The SASL password itself; meant for the environment. Never printed.
+    /// The SASL password of the ledger's cluster itself; meant for the environment. Never printed.
     #[serde(skip_serializing, deserialize_with = "secret")]
     #[schemars(with = "Option<String>")]
     pub sasl_password: Option<SecretString>,
-    /// Further librdkafka properties.
+    /// Further librdkafka properties for the ledger's cluster; those of `kafka.librdkafka` do not hold there.
     pub librdkafka: BTreeMap<String, String>,
-    /// librdkafka properties whose values are in files.
+    /// librdkafka properties for the ledger's cluster whose values are secrets: property to file. Files are read when a client is
+    /// made.
     pub librdkafka_files: BTreeMap<String, PathBuf>,
 }
 

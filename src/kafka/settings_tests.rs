@@ -127,3 +127,25 @@ fn settings_read_back_as_they_were_written() {
     assert_eq!(again.ledger.retention, read.ledger.retention);
     assert!(serde_json::from_str::<Settings>(r#"{"bootstrap_server": "a:1"}"#).is_err());
 }
+
+#[test]
+fn settings_that_librdkafka_refuses_are_found_without_a_broker() {
+    let refused = |properties: &[(&str, &str)], password_file: Option<&str>| {
+        let mut settings = settings();
+        let owned = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        settings.librdkafka.extend(owned);
+        settings.sasl_password_file = password_file.map(PathBuf::from);
+        let refused = client::refused_settings(&settings);
+        refused.into_iter().map(|(key, error)| format!("{key}: {error}")).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(refused(&[("socket.timeout.ms", "1000")], None), "");
+    let misspelt = ("socket.timeout.msec", "1000");
+    assert!(refused(&[misspelt], None).starts_with("kafka: "), "{}", refused(&[misspelt], None));
+    // Each value is fine; together they are not.
+    let together = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "NONSENSE")];
+    assert!(refused(&together, None).contains("NONSENSE"), "{}", refused(&together, None));
+    let no_certificate = [("security.protocol", "ssl"), ("ssl.ca.location", "/nowhere/ca.pem")];
+    assert_eq!(refused(&no_certificate, None), "", "it may be where the worker runs");
+    assert!(refused(&[no_certificate[0], no_certificate[1], misspelt], None).contains("socket.timeout.msec"));
+    assert_eq!(refused(&[misspelt], Some("/nowhere/password")), "", "its password may be where the worker runs");
+}

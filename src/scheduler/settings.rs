@@ -19,23 +19,27 @@ pub struct Settings {
     pub retry: RetrySettings,
     /// When calls wait because the API as a whole does not work.
     pub breaker: BreakerSettings,
-    /// A call must leave the process within this time of its intent (L). Default `5s`.
+    /// A call must leave the process within this time of its intent, the record that announces it. Default `5s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub leave_within: Duration,
-    /// Longest time a call can take (T); not less than `defender.call_timeout`. Default `30s`.
+    /// Longest time a call can take; not less than `defender.call_timeout`. Default `30s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub call_timeout: Duration,
-    /// Added to L + T before a list of machine actions may prove that a call had no effect. Default `60s`.
+    /// Added to `scheduler.leave_within` and `scheduler.call_timeout`: only so long after a call's intent may a list of machine
+    /// actions prove that the call had no effect. Default `60s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub settle: Duration,
-    /// Time between the two lists that such a proof needs. Default `60s`.
+    /// Before a call whose answer was lost counts as without effect, two lists of machine actions must be without it; this is
+    /// the least time between the two. Default `60s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub list_gap: Duration,
-    /// What happens to a scan in doubt when the application may not read machine actions. Default `fail`.
+    /// What happens to a scan whose answer was lost when the application may not read machine actions, and so cannot find out
+    /// whether it began. `fail` ends it as `failed{in_doubt}`; `retry` calls again without knowing, so a device may be scanned
+    /// twice. Default `fail`.
     pub in_doubt_without_read: InDoubtPolicy,
     /// Open actions are followed by one list call per this interval. Default `30s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -77,9 +81,9 @@ pub struct Settings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QuotaSettings {
-    /// Calls in any `minute_window`. Default 100.
+    /// Calls in any `scheduler.quota.minute_window`. Default 100.
     pub per_minute: u32,
-    /// Calls in any `hour_window`. Default 1500.
+    /// Calls in any `scheduler.quota.hour_window`. Default 1500.
     pub per_hour: u32,
     /// Length of the short window. Default `60s`; shorter only against the simulator.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -89,7 +93,7 @@ pub struct QuotaSettings {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub hour_window: Duration,
-    /// Percent of the long window kept for requests of at least `reserve_priority`. Default 10.
+    /// Percent of `scheduler.quota.per_hour` kept for requests of at least `scheduler.quota.reserve_priority`. Default 10.
     pub reserve_percent: u32,
     /// Priority from which a request may use the reserve. Default 90.
     pub reserve_priority: u8,
@@ -126,11 +130,11 @@ pub struct ReadSettings {
 pub struct RetrySettings {
     /// Attempts of one scan that count, after which it ends as `failed{gave_up}`. Default 6.
     pub max_attempts: u32,
-    /// Top of the first wait. Default `5s`.
+    /// Top of the wait before the second attempt of a scan; the wait itself is drawn at random below it. Default `5s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub first: Duration,
-    /// Top of the longest wait. Default `10m`.
+    /// Top of the longest wait between two attempts of a scan. Default `10m`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub longest: Duration,
@@ -146,22 +150,26 @@ pub struct RetrySettings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerSettings {
-    /// Calls in a row that meet such trouble, after which all wait. Default 3.
+    /// The breaker opens, and all calls wait, after so many calls in a row that could not be sent, got no token, lacked a
+    /// permission (401, 403) or lost their answer (5xx, time-out). Default 3.
     pub failures: u32,
-    /// Percent of the calls in `window` that meet such trouble, from which on all wait. Default 50.
+    /// The breaker also opens when so many percent of the scan calls within `scheduler.breaker.window` met the troubles that
+    /// `scheduler.breaker.failures` counts. Default 50.
     pub window_percent: u32,
-    /// Scan calls in `window` below which no share is taken. Default 20.
+    /// With fewer scan calls than this within `scheduler.breaker.window`, `scheduler.breaker.window_percent` does not apply.
+    /// Default 20.
     pub window_calls: u32,
-    /// Length of that window. Default `60s`.
+    /// Length of the window of which `scheduler.breaker.window_percent` and `scheduler.breaker.window_calls` speak. Default
+    /// `60s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub window: Duration,
-    /// Top of the first wait, after which one call finds out whether the API is back. A wait is at least half of its top.
-    /// Default `5s`.
+    /// Top of the first wait after the breaker opened; then one call finds out whether the API is back. A wait is at least
+    /// half of its top. Default `5s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub first_wait: Duration,
-    /// Top of the longest wait; they double until there. Default `5m`.
+    /// Top of the breaker's longest wait: each opening in a row doubles the wait, up to here. Default `5m`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub longest_wait: Duration,
@@ -171,9 +179,10 @@ pub struct BreakerSettings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BlastRadiusSettings {
-    /// Distinct devices scanned in the window. Default 500.
+    /// Distinct devices that may be scanned within `scheduler.blast_radius.per`, all rules together; one more trips the cap, and
+    /// every rule is in shadow until somebody re-arms it. Default 500.
     pub devices: u32,
-    /// Length of the window, at most `24h`. Default `1h`.
+    /// Length of the window in which `scheduler.blast_radius.devices` counts, at most `24h`. Default `1h`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub per: Duration,
@@ -183,12 +192,13 @@ pub struct BlastRadiusSettings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnfitMemorySettings {
-    /// After Defender said that it does not know the device (404, or a look-up). Default `1h`: a new device may be
-    /// onboarded at any time. `0s` remembers nothing.
+    /// How long requests for a device fail without a call after Defender said that it does not know the device (404, or a
+    /// look-up). Default `1h`: a new device may be onboarded at any time. `0s` remembers nothing.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub device_not_found: Duration,
-    /// After Defender said that the device's system or client cannot run the scan. Default `24h`. `0s` remembers nothing.
+    /// How long requests for a device fail without a call after Defender said that the device's system or client cannot run
+    /// the scan. Default `24h`. `0s` remembers nothing.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub unsupported_device: Duration,

@@ -128,6 +128,14 @@ fn check_reports_and_its_code_tells() {
     assert_eq!(code, 3);
     assert!(out.contains("/nowhere"), "{out}");
 
+    let misspelt =
+        "kafka: {ledger: {cluster: {bootstrap_servers: 'b:9092', librdkafka: {socket.timeout.msec: '1000'}}}}";
+    let misspelt = file(&directory, "misspelt.yaml", &format!("rules: {{directory: {}}}\n{misspelt}\n", rules()));
+    let (code, out, _) = run(&mut program(&["check", "--config", &misspelt]));
+    assert_eq!(code, 3, "{out}");
+    assert!(!out.contains("ok          configuration"), "{out}");
+    assert!(out.contains("kafka.ledger.cluster: ") && out.contains("no property `socket.timeout.msec`"), "{out}");
+
     let bad = file(&directory, "bad.yaml", "mode: maybe\n");
     let (code, out, _) = run(&mut program(&["check", "--config", &bad, "--output", "json"]));
     let findings: serde_json::Value = serde_json::from_str(&out).expect("JSON");
@@ -172,6 +180,12 @@ fn healthcheck_asks_and_tells() {
     assert_eq!(run(&mut program(&["healthcheck", "--address", &address])), (0, "ok\n".to_owned(), String::new()));
     assert!(server.join().expect("no panic").starts_with("GET /readyz HTTP/1.1\r\n"));
 
+    let (address, server) = serve_once("HTTP/1.1 200 OK\r\n\r\nok\n");
+    let (code, out, _) = run(&mut program(&["healthcheck", "--address", &address, "--output", "json"]));
+    let answer: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &answer["status"], &answer["answer"]), (0, &200.into(), &"ok".into()), "{out}");
+    server.join().expect("no panic");
+
     let (address, server) = serve_once("HTTP/1.1 503 Service Unavailable\r\n\r\n[-] group joined\nfailed\n");
     let (code, out, err) = run(program(&["healthcheck"]).env("ALERT_RESPONDER__TELEMETRY__LISTEN", &address));
     assert_eq!((code, out.as_str()), (1, ""));
@@ -183,4 +197,45 @@ fn healthcheck_asks_and_tells() {
     let (code, _, err) = run(&mut program(&["healthcheck", "--address", &closed]));
     assert_eq!(code, 1);
     assert!(err.starts_with(&format!("alert-responder: cannot ask http://{closed}/readyz: ")), "{err}");
+}
+
+#[test]
+fn rearm_says_that_it_wants_a_rule_or_all() {
+    let (code, _, err) = run(&mut program(&["rearm"]));
+    assert_eq!(code, 2);
+    assert!(err.contains("--rule <ID>") && err.contains("--all"), "{err}");
+    assert_eq!(run(&mut program(&["rearm", "--all", "--rule", "r-1"])).0, 2);
+}
+
+#[test]
+fn no_help_tells_a_secret() {
+    let (code, out, _) = run(program(&["simulator", "--help"]).env("SIMULATOR_CLIENT_SECRET", "hunter2"));
+    assert_eq!(code, 0);
+    assert!(out.contains("SIMULATOR_CLIENT_SECRET") && !out.contains("hunter2"), "{out}");
+}
+
+#[test]
+fn decode_keeps_to_the_bounds_of_the_configuration() {
+    let directory = TempDir::new().expect("a directory");
+    let alert = |id: u8| format!(r#"{{"id": "{id}", "device": {{"id": "{}"}}}}"#, "a".repeat(40));
+    let alerts = file(&directory, "alerts.json", &format!("[{}, {}]\n", alert(1), alert(2)));
+    assert_eq!(run(&mut program(&["decode", &alerts])).0, 0);
+    let narrow = file(&directory, "narrow.yaml", "alerts: {max_alerts_per_record: 1}\n");
+    let (code, out, err) = run(&mut program(&["decode", &alerts, "--config", &narrow]));
+    assert_eq!((code, out.as_str()), (5, ""), "{err}");
+    assert!(err.contains("too_large"), "{err}");
+}
+
+#[test]
+fn why_a_worker_does_not_start_is_told_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let directory = TempDir::new().expect("a directory");
+    let config = format!("rules: {{directory: {}}}\ntelemetry: {{log_format: json, listen: '{address}'}}\n", rules());
+    let (code, _, err) = run(&mut program(&["run", "--config", &file(&directory, "config.yaml", &config)]));
+    assert_eq!(code, 3, "{err}");
+    let lines: Vec<serde_json::Value> =
+        err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect();
+    let told = lines.iter().filter(|line| line.to_string().contains(&address)).count();
+    assert_eq!(told, 1, "{err}");
 }

@@ -109,6 +109,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (mergeOverwrite $known (deepCopy .Values.config)) -}}
 {{- end -}}
 
+{{/* The port of probes and metrics. The kubelet and Prometheus ask from outside the pod. */}}
+{{- define "alert-responder.httpPort" -}}
+{{- $listen := dig "telemetry" "listen" "" .Values.config | default "0.0.0.0:9090" | toString -}}
+{{- if regexMatch "^(127\\.|\\[::1\\]:)" $listen -}}
+{{- fail (printf "config.telemetry.listen is %s, where no probe reaches it; leave it out, or set 0.0.0.0:PORT or [::]:PORT" $listen) -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if eq .name "ALERT_RESPONDER__TELEMETRY__LISTEN" -}}
+{{- fail "set config.telemetry.listen instead of ALERT_RESPONDER__TELEMETRY__LISTEN in extraEnv: probes and metrics follow from it" -}}
+{{- end -}}
+{{- end -}}
+{{- required "config.telemetry.listen must be ADDRESS:PORT" (regexFind "[0-9]+$" $listen) -}}
+{{- end -}}
+
+{{/* Whether rules.reload_interval is nothing, however it is spelt (0s, 0ms, PT0S): then rules are read at start only. */}}
+{{- define "alert-responder.rulesAreReadOnce" -}}
+{{- $interval := dig "rules" "reload_interval" "" .Values.config | toString -}}
+{{- if and (contains "0" $interval) (not (regexMatch "[1-9]" $interval)) }}yes{{ end -}}
+{{- end -}}
+
 {{/* The port of the admin API where other pods can reach it, else empty: no listen address, or the pod's own. */}}
 {{- define "alert-responder.adminPort" -}}
 {{- $listen := dig "admin" "listen" "" .Values.config | default "" | toString -}}

@@ -1,6 +1,6 @@
 //! `dead-letters replay`: back to the alerts topic, once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::{Selection, one_line, read};
 use crate::cli::{CliError, ConfigArgs, Context, Exit, OutputFormat, load_rules, load_sections, runtime};
 use crate::event::{EventBody, Mode};
-use crate::kafka::{Cluster, KafkaError, KeptRecord, RecordStream, ReplayWriter, ScanExtent, Settings, replay_source};
+use crate::kafka::{
+    Cluster, KafkaError, KeptRecord, RecordStream, ReplayWriter, ScanExtent, Settings, replayed_letter, replayed_source,
+};
 use crate::worker::{Decider, RecordDecision};
 
 /// Options of `dead-letters replay`.
@@ -30,7 +32,7 @@ pub struct ReplayArgs {
     /// tell.
     #[arg(long)]
     pub again: bool,
-    /// Most that are sent.
+    /// Most that are sent; what is left alone does not count.
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub limit: usize,
     /// The configuration: topics, and for a dry run the rules.
@@ -60,6 +62,13 @@ pub enum Outcome {
         alerts_partition: i32,
         /// Its offset there.
         alerts_offset: i64,
+    },
+    /// Its record has another dead letter, which is meant as well: one of them is enough.
+    SameRecord {
+        /// Partition of that dead letter.
+        letter_partition: i32,
+        /// Its offset.
+        letter_offset: i64,
     },
     /// It is a dead letter for the second time: sending it once more would only turn in a circle.
     DeadAgain,
@@ -151,59 +160,102 @@ pub async fn replay(
     decider: Option<&Decider>,
     now: Timestamp,
 ) -> Result<ReplayReport, KafkaError> {
-    let mut letters = Vec::new();
-    let mut report = ReplayReport::default();
+    let mut is_any = false;
+    read(kafka, &args.selection, now, |_| is_any = true).await?;
+    let before = if args.again || !is_any { SentBefore::default() } else { SentBefore::read(kafka).await? };
+    let mut plan = Plan { again: args.again, limit: args.limit, before, meant: BTreeMap::new() };
+    let mut judged = Vec::new();
     read(kafka, &args.selection, now, |letter| {
-        if letters.len() < args.limit {
-            letters.push(letter);
-        } else {
-            report.letters.push(told(&letter, Outcome::BeyondLimit));
-        }
+        let outcome = plan.left_alone(&letter);
+        // The content of those alone that are sent is kept in memory.
+        judged.push((told(&letter), outcome.ok_or(letter)));
     })
     .await?;
-    let beyond = std::mem::take(&mut report.letters);
-    let sent_before =
-        if args.again || letters.is_empty() { BTreeMap::new() } else { replayed(kafka, &letters).await? };
     let writer = ReplayWriter::new(kafka)?;
-    for letter in &letters {
-        let before = sent_before.get(&(letter.partition, letter.offset));
-        let outcome = if letter.position_only {
-            Outcome::NotKept
-        } else if letter.replays > 0 && !args.again {
-            Outcome::DeadAgain
-        } else if let Some((alerts_partition, alerts_offset)) = before.copied() {
-            Outcome::AlreadyReplayed { alerts_partition, alerts_offset }
-        } else if let Some(decider) = decider {
-            Outcome::WouldSend { decisions: decisions(&decider.decide_at(&letter.record(), &[], now)) }
-        } else {
-            match writer.replay(letter).await {
+    let mut report = ReplayReport::default();
+    for (told, judged) in judged {
+        let outcome = match (judged, decider) {
+            (Ok(outcome), _) => outcome,
+            (Err(letter), Some(decider)) => {
+                Outcome::WouldSend { decisions: decisions(&decider.decide_at(&letter.record(), &[], now)) }
+            }
+            (Err(letter), None) => match writer.replay(&letter).await {
                 Ok((alerts_partition, alerts_offset)) => Outcome::Sent { alerts_partition, alerts_offset },
                 Err(error) => Outcome::Failed { error: error.to_string() },
-            }
+            },
         };
-        report.letters.push(told(letter, outcome));
+        report.letters.push(told(outcome));
     }
-    report.letters.extend(beyond);
     Ok(report)
 }
 
-fn told(letter: &KeptRecord, outcome: Outcome) -> ReplayedLetter {
-    ReplayedLetter { partition: letter.partition, offset: letter.offset, reason: letter.reason.clone(), outcome }
+/// A letter without its content, once it is known what became of it.
+fn told(letter: &KeptRecord) -> impl FnOnce(Outcome) -> ReplayedLetter + use<> {
+    let (partition, offset, reason) = (letter.partition, letter.offset, letter.reason.clone());
+    move |outcome| ReplayedLetter { partition, offset, reason, outcome }
 }
 
-/// Where these letters already stand in the alerts topic, by their place among the dead letters.
-async fn replayed(kafka: &Settings, letters: &[KeptRecord]) -> Result<BTreeMap<(i32, i64), (i32, i64)>, KafkaError> {
-    let meant: BTreeSet<(i32, i64)> = letters.iter().map(|letter| (letter.partition, letter.offset)).collect();
-    let mut found = BTreeMap::new();
-    let mut records = RecordStream::open(kafka, Cluster::Alerts, &kafka.alerts_topic, ScanExtent::Everything).await?;
-    while let Some(record) = records.next().await {
-        let record = record?;
-        if let Some(letter) = replay_source(&record, &kafka.dead_letters_topic).filter(|letter| meant.contains(letter))
-        {
-            found.insert(letter, (record.partition, record.offset));
+/// Which letters are sent: each record once, however many dead letters it has, and at most so many.
+pub(super) struct Plan {
+    pub(super) again: bool,
+    pub(super) limit: usize,
+    pub(super) before: SentBefore,
+    /// The letters that are sent, by the record that they keep.
+    pub(super) meant: BTreeMap<String, (i32, i64)>,
+}
+
+impl Plan {
+    /// Why a letter is not sent; `None` for one that is.
+    pub(super) fn left_alone(&mut self, letter: &KeptRecord) -> Option<Outcome> {
+        if letter.position_only {
+            return Some(Outcome::NotKept);
         }
+        if letter.replays > 0 && !self.again {
+            return Some(Outcome::DeadAgain);
+        }
+        let source = letter.source();
+        let place = (letter.partition, letter.offset);
+        if let Some((alerts_partition, alerts_offset)) = self.before.place_of(&source, place) {
+            return Some(Outcome::AlreadyReplayed { alerts_partition, alerts_offset });
+        }
+        if let Some((letter_partition, letter_offset)) = self.meant.get(&source).copied() {
+            return Some(Outcome::SameRecord { letter_partition, letter_offset });
+        }
+        if self.meant.len() >= self.limit {
+            return Some(Outcome::BeyondLimit);
+        }
+        self.meant.insert(source, place);
+        None
     }
-    Ok(found)
+}
+
+/// What stands in the alerts topic as a replay: where, by the record that was sent and by its dead letter, which is all that
+/// versions before told.
+#[derive(Debug, Default)]
+pub(super) struct SentBefore {
+    pub(super) sources: BTreeMap<String, (i32, i64)>,
+    pub(super) letters: BTreeMap<(i32, i64), (i32, i64)>,
+}
+
+impl SentBefore {
+    async fn read(kafka: &Settings) -> Result<Self, KafkaError> {
+        let mut found = Self::default();
+        let topic = &kafka.alerts_topic;
+        let mut records = RecordStream::open(kafka, Cluster::Alerts, topic, ScanExtent::Everything).await?;
+        while let Some(record) = records.next().await {
+            let record = record?;
+            let place = (record.partition, record.offset);
+            if let Some(letter) = replayed_letter(&record, &kafka.dead_letters_topic) {
+                found.letters.insert(letter, place);
+                found.sources.extend(replayed_source(&record).map(|source| (source.to_owned(), place)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn place_of(&self, source: &str, letter: (i32, i64)) -> Option<(i32, i64)> {
+        self.sources.get(source).or_else(|| self.letters.get(&letter)).copied()
+    }
 }
 
 /// What the rules decide, in words.
@@ -237,6 +289,9 @@ fn text(letter: &ReplayedLetter) -> String {
         Outcome::WouldSend { decisions } => format!("would be sent: {}", decisions.join("; ")),
         Outcome::AlreadyReplayed { alerts_partition, alerts_offset } => {
             format!("left alone: it was replayed as {alerts_partition}@{alerts_offset}; --again sends it once more")
+        }
+        Outcome::SameRecord { letter_partition, letter_offset } => {
+            format!("left alone: {letter_partition}@{letter_offset} is a dead letter of the same record")
         }
         Outcome::DeadAgain => "left alone: a replay became this dead letter; --again sends it once more".to_owned(),
         Outcome::NotKept => "left alone: it was too large to be kept; see where it was read".to_owned(),

@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use super::replay::{Plan, SentBefore};
 use super::*;
 
 fn letter(offset: i64, reason: DeadLetterReason) -> KeptRecord {
@@ -59,4 +62,30 @@ fn an_excerpt_is_short_and_commands_no_terminal() {
 fn a_reason_is_one_of_the_list() {
     assert_eq!(reason("not_json"), Ok(DeadLetterReason::NotJson));
     assert!(reason("bad").is_err_and(|message| message.contains("unknown_format")));
+}
+
+fn judged(plan: &mut Plan, letters: &[KeptRecord]) -> Vec<Option<Outcome>> {
+    letters.iter().map(|letter| plan.left_alone(letter)).collect()
+}
+
+#[test]
+fn a_record_with_several_dead_letters_is_sent_once() {
+    let of = |offset, source_offset| KeptRecord { source_offset, ..letter(offset, DeadLetterReason::NotJson) };
+    let letters = [of(1, 70), of(2, 70), of(3, 71), of(4, 72), of(5, 73), of(6, 70)];
+    let mut plan = Plan { again: false, limit: 10, before: SentBefore::default(), meant: BTreeMap::new() };
+    let same = Some(Outcome::SameRecord { letter_partition: 1, letter_offset: 1 });
+    assert_eq!(judged(&mut plan, &letters), [None, same.clone(), None, None, None, same]);
+
+    // In another run: 70 was sent for its first letter, and 71 by a version that told nothing but the letter.
+    let before = || SentBefore {
+        sources: BTreeMap::from([("alerts/0/70".to_owned(), (2, 20))]),
+        letters: BTreeMap::from([((1, 3), (2, 21))]),
+    };
+    let mut plan = Plan { again: false, limit: 10, before: before(), meant: BTreeMap::new() };
+    let sent = |alerts_offset| Some(Outcome::AlreadyReplayed { alerts_partition: 2, alerts_offset });
+    assert_eq!(judged(&mut plan, &letters), [sent(20), sent(20), sent(21), None, None, sent(20)]);
+
+    // What is left alone does not count: later runs come to the letters behind.
+    let mut plan = Plan { again: false, limit: 1, before: before(), meant: BTreeMap::new() };
+    assert_eq!(judged(&mut plan, &letters), [sent(20), sent(20), sent(21), None, Some(Outcome::BeyondLimit), sent(20)]);
 }
