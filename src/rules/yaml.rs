@@ -11,7 +11,7 @@ use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 
 /// Nodes of one file, aliases expanded: bounds what a chain of aliases can grow to.
 const MAX_NODES: usize = 200_000;
-/// Deepest nesting of lists and maps.
+/// Deepest nesting of lists and maps, aliases expanded: trees are walked by recursion.
 const MAX_DEPTH: usize = 64;
 
 /// One value and where it stood.
@@ -90,6 +90,15 @@ impl Node {
             Value::List(items) => 1 + items.iter().map(Self::count).sum::<usize>(),
             Value::Map(entries) => 1 + entries.iter().map(|(_, node)| 1 + node.count()).sum::<usize>(),
         }
+    }
+
+    fn depth(&self) -> usize {
+        let below = match &self.value {
+            Value::Scalar { .. } => return 0,
+            Value::List(items) => items.iter().map(Self::depth).max(),
+            Value::Map(entries) => entries.iter().map(|(_, node)| node.depth()).max(),
+        };
+        1 + below.unwrap_or_default()
     }
 }
 
@@ -183,6 +192,11 @@ impl Builder {
                 None => true,
             },
             Event::Alias(target) => match self.anchors.get(&target).cloned() {
+                Some(node) if self.stack.len() + node.depth() > MAX_DEPTH => {
+                    let message = format!("with what this alias stands for, nested deeper than {MAX_DEPTH}");
+                    report.error(Code::InvalidYaml, span, message).help("nest less: write what is meant out flat");
+                    false
+                }
                 Some(node) => {
                     self.nodes += node.count();
                     self.finish(Node { span, value: node.value }, 0, report)

@@ -10,6 +10,7 @@ mod indexed;
 mod intervals;
 mod joined;
 mod language;
+mod limits;
 mod merging;
 mod oracle;
 mod properties;
