@@ -42,7 +42,7 @@ pub struct RuleSet {
     /// One template per rule with a response, named by the rule's id.
     pub(super) comments: Environment<'static>,
     warnings: Vec<Diagnostic>,
-    /// The warnings that some rules will have from an instant on.
+    /// The warnings that some rules and filters will have from an instant on.
     expiries: Vec<(Timestamp, Diagnostic)>,
     /// Tests with time in them, in the order of files.
     pub(super) scenarios: Vec<TestCase>,
@@ -136,9 +136,8 @@ impl RuleSet {
                     let free_keys = setting.table.fields.iter().any(|field| matches!(field, Field::Raw(_)));
                     scenarios.extend(scenario::read_of_document(node, free_keys, &mut report));
                     rule.inherit(&mut defaults, &mut report);
-                    let response = rule.response.as_ref();
-                    expiries.extend(response.and_then(|response| warnings::expiry(&rule.title, response, source)));
                 }
+                expiries.extend(warnings::expiry(&document, source));
                 read.add(document, index, &mut report);
             }
             if report.error_count() == 0 {
@@ -214,7 +213,7 @@ impl RuleSet {
         &self.warnings
     }
 
-    /// Findings that did not refuse the set, and the rules that have expired by now.
+    /// Findings that did not refuse the set, and the rules and filters that have expired by now.
     #[must_use]
     pub fn warnings_at(&self, now: Timestamp) -> Vec<Diagnostic> {
         let expired = self.expiries.iter().filter(|(end, _)| now >= *end).map(|(_, finding)| finding);

@@ -7,22 +7,31 @@ use jiff::Timestamp;
 use super::contradiction::{Budget, is_contradictory};
 use super::coverage;
 use super::diagnostic::{Diagnostic, DiagnosticCode as Code, Report, Span};
-use super::document::Rule;
+use super::document::{Document, Rule};
 use super::field::Field;
 use super::filter::Filter;
 use super::normal_form;
-use super::response::Response;
 use super::source::SourceFile;
 
 /// Comparisons that are spent on one rule set: some tens of milliseconds.
 const BUDGET: u64 = 4_000_000;
 
-/// The warning that a rule will have once its last day has passed, and from when on.
-pub(super) fn expiry(title: &str, response: &Response, source: &SourceFile) -> Option<(Timestamp, Diagnostic)> {
-    let (date, end) = response.expires?;
+/// The warning that a rule or filter will have once its last day has passed, and from when on.
+pub(super) fn expiry(document: &Document, source: &SourceFile) -> Option<(Timestamp, Diagnostic)> {
+    let (code, span, (date, end), what) = match document {
+        Document::Rule(rule) => {
+            let response = rule.response.as_ref()?;
+            let what = format!("the rule \"{}\" matches nothing", rule.title);
+            (Code::ExpiredRule, response.expires_span, response.expires?, what)
+        }
+        Document::Filter(filter) => {
+            let what = format!("the filter \"{}\" takes nothing back", filter.title);
+            (Code::ExpiredFilter, filter.expires_span, filter.expires?, what)
+        }
+    };
     let mut report = Report::new(source);
-    let message = format!("the rule \"{title}\" matches nothing any more: it expired after {date}");
-    report.warning(Code::ExpiredRule, response.expires_span, message).help("remove the rule, or move `expires` on");
+    let message = format!("{what} any more: it expired after {date}");
+    report.warning(code, span, message).help("remove it, or move `expires` on");
     report.diagnostics.pop().map(|finding| (end, finding))
 }
 
