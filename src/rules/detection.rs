@@ -24,13 +24,15 @@ pub(super) struct Setting<'l> {
     pub(super) lists: &'l Lists,
     /// Values that placeholders have become so far.
     pub(super) expanded: usize,
+    /// The bytes of those values.
+    pub(super) expanded_bytes: usize,
     /// A field that alerts do not have is a path into the original JSON, not an error.
     pub(super) any_field: bool,
 }
 
 impl<'l> Setting<'l> {
     pub(super) fn new(lists: &'l Lists, any_field: bool) -> Self {
-        Self { table: FieldTable::default(), lists, expanded: 0, any_field }
+        Self { table: FieldTable::default(), lists, expanded: 0, expanded_bytes: 0, any_field }
     }
 
     /// Takes from what all placeholders together may become; a finding where nothing is left.

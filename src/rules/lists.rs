@@ -12,6 +12,11 @@ const MAX_VALUE: usize = 1024;
 /// Most values that all placeholders of a rule set may become together: bounds its memory.
 pub(super) const MAX_EXPANDED: usize = 500_000;
 
+/// Longest value that placeholders may become, in bytes.
+pub(super) const MAX_EXPANDED_VALUE: usize = 4 << 10;
+/// Most bytes of all values that placeholders of a rule set may become together.
+pub(super) const MAX_EXPANDED_BYTES: usize = 64 << 20;
+
 /// Every list of a rule set, by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lists {

@@ -4,13 +4,16 @@
 //! and tags are refused by name. Duplicate keys are findings here, because a map keeps all its entries.
 
 use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 
-/// Nodes of one file, aliases expanded: bounds what a chain of aliases can grow to.
+/// Nodes of one file, with what anchors keep and aliases repeat: bounds what a chain of them can grow to.
 const MAX_NODES: usize = 200_000;
+/// A text counts as one more node for each so many bytes.
+const BYTES_PER_NODE: usize = 256;
 /// Deepest nesting of lists and maps, aliases expanded: trees are walked by recursion.
 const MAX_DEPTH: usize = 64;
 
@@ -84,11 +87,14 @@ impl Node {
         }
     }
 
-    fn count(&self) -> usize {
-        match &self.value {
-            Value::Scalar { .. } => 1,
-            Value::List(items) => 1 + items.iter().map(Self::count).sum::<usize>(),
-            Value::Map(entries) => 1 + entries.iter().map(|(_, node)| 1 + node.count()).sum::<usize>(),
+    /// What the node and all below it cost, in nodes.
+    fn cost(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar { text, .. } => text.len() / BYTES_PER_NODE,
+            Value::List(items) => items.iter().map(Self::cost).sum(),
+            Value::Map(entries) => {
+                entries.iter().map(|(key, node)| 1 + key.text.len() / BYTES_PER_NODE + node.cost()).sum()
+            }
         }
     }
 
@@ -110,7 +116,7 @@ enum Frame {
 #[derive(Default)]
 struct Builder {
     stack: Vec<Frame>,
-    anchors: BTreeMap<usize, Node>,
+    anchors: BTreeMap<usize, Rc<Node>>,
     documents: Vec<Node>,
     nodes: usize,
 }
@@ -198,8 +204,8 @@ impl Builder {
                     false
                 }
                 Some(node) => {
-                    self.nodes += node.count();
-                    self.finish(Node { span, value: node.value }, 0, report)
+                    self.spend(node.cost(), span, report)
+                        && self.finish(Node { span, value: node.value.clone() }, 0, report)
                 }
                 None => {
                     report.error(Code::InvalidYaml, span, "an alias to the value it stands in");
@@ -214,14 +220,23 @@ impl Builder {
         }
     }
 
-    fn finish(&mut self, node: Node, anchor: usize, report: &mut Report<'_>) -> bool {
-        self.nodes += 1;
+    /// Counts before anything is copied; false where it is too much.
+    fn spend(&mut self, nodes: usize, span: Span, report: &mut Report<'_>) -> bool {
+        self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
-            report.error(Code::InvalidYaml, node.span, format!("more than {MAX_NODES} values in one file"));
+            let message = format!("more than {MAX_NODES} values in one file, with what anchors and aliases repeat");
+            report.error(Code::InvalidYaml, span, message).help("split the file, or write less by aliases");
+        }
+        self.nodes <= MAX_NODES
+    }
+
+    fn finish(&mut self, node: Node, anchor: usize, report: &mut Report<'_>) -> bool {
+        let kept = if anchor == 0 { 0 } else { node.cost() };
+        if !self.spend(1 + kept, node.span, report) {
             return false;
         }
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, Rc::new(node.clone()));
         }
         match self.stack.last_mut() {
             None => {
