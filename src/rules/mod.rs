@@ -34,6 +34,7 @@ mod lists;
 mod merge;
 mod modifiers;
 mod normal_form;
+mod number;
 mod pattern;
 mod read;
 mod reference;

@@ -7,6 +7,7 @@ use super::detection::Setting;
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 use super::field::{Field, NamedField, Ordering, severity_word};
 use super::modifiers::Modifiers;
+use super::number::Number;
 use super::pattern::{Anchor, Bound, Comparison, MAX_REGEX_BYTES, PatternKind, TextShape};
 use super::time_part::TimePart;
 use super::transform::{self, Encoding};
@@ -57,11 +58,19 @@ pub(super) fn compile(
         }
         Scalar::Null => Some(PatternKind::Missing),
         Scalar::Bool(wanted) => Some(PatternKind::Bool(wanted)),
-        Scalar::Int(_) | Scalar::Float(_) => text.parse().ok().map(PatternKind::Number),
+        Scalar::Int(_) | Scalar::Float(_) => number(text, scalar).map(PatternKind::Number),
         Scalar::Text => {
             check_closed_words(field, text, node.span, report)?;
             text_pattern(Anchor::Whole, modifiers, text, node, report)
         }
+    }
+}
+
+fn number(text: &str, scalar: Scalar) -> Option<Number> {
+    match scalar {
+        // Not always written in decimal digits.
+        Scalar::Int(number) => Some(Number::Whole(number.into())),
+        _ => Number::parse(text),
     }
 }
 
@@ -213,7 +222,7 @@ fn compare(
             return None;
         }
         (Ordering::Severity, _) => severity_word(&text.to_lowercase()).map(Bound::Severity),
-        (Ordering::Number, Scalar::Int(_) | Scalar::Float(_)) => text.parse().ok().map(Bound::Number),
+        (Ordering::Number, Scalar::Int(_) | Scalar::Float(_)) => number(text, scalar).map(Bound::Number),
         (Ordering::Number, _) => None,
     };
     if bound.is_none() {

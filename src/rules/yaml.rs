@@ -168,6 +168,10 @@ impl Builder {
                 }
                 let text = text.into_owned();
                 let plain = style == ScalarStyle::Plain && !forced_text;
+                if plain && is_too_long(&text) {
+                    let message = "a whole number with more digits than a number keeps";
+                    report.error(Code::InvalidValue, span, message).help("quote it: as a text it keeps all of them");
+                }
                 let scalar = if plain { resolve(&text) } else { Scalar::Text };
                 self.finish(Node { span, value: Value::Scalar { text, scalar } }, anchor, report)
             }
@@ -290,7 +294,9 @@ fn resolve(text: &str) -> Scalar {
     if !starts_like_a_number {
         return Scalar::Text;
     }
-    if let Ok(number) = text.parse::<i64>() {
+    let hexadecimal = text.strip_prefix("0x").and_then(|digits| unsigned(digits, 16));
+    let octal = || text.strip_prefix("0o").and_then(|digits| unsigned(digits, 8));
+    if let Some(number) = text.parse::<i64>().ok().or(hexadecimal).or_else(octal) {
         return Scalar::Int(number);
     }
     let digits_only = text.chars().all(|character| character.is_ascii_digit() || "+-.eE".contains(character));
@@ -298,4 +304,15 @@ fn resolve(text: &str) -> Scalar {
         Ok(number) if digits_only && number.is_finite() => Scalar::Float(number),
         _ => Scalar::Text,
     }
+}
+
+fn unsigned(digits: &str, radix: u32) -> Option<i64> {
+    i64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))
+}
+
+/// A whole number beyond 64 bits: other parsers of Sigma refuse it, or read it as a fraction near it.
+fn is_too_long(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_whole && text.parse::<i64>().is_err() && text.parse::<u64>().is_err()
 }
