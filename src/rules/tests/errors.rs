@@ -125,6 +125,12 @@ fn every_kind_of_error_has_its_place_and_its_words() {
             "group of values",
         ),
         (
+            "DETECTION_s\nresponse: { scan: Quick, comment: '{{ alert.id | int }}' }\n",
+            Code::InvalidTemplate,
+            (8, 35),
+            "cannot be rendered",
+        ),
+        (
             "DETECTION_s\nresponse: { scan: Quick, comment: '{{ alert.id | nope }}' }\n",
             Code::InvalidTemplate,
             (8, 35),
