@@ -100,7 +100,7 @@ pub(super) fn compile(key: &Key, node: &Node, setting: &mut Setting<'_>, report:
         }
         Value::Scalar { .. } => alternatives.push(compile_keywords(&[node], setting, report)),
     }
-    Selection { name: key.text.clone(), alternatives }
+    Selection { name: key.text.clone(), span: key.span, alternatives }
 }
 
 /// Values without a field: any of them is found in the text of any field.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::condition::Condition;
 use super::detection::Setting;
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
-use super::document::{self, Rule};
+use super::document::{self, Detection, Rule};
 use super::facts::Facts;
 use super::header::{self, Header, Logsource};
 use super::read;
@@ -83,7 +83,8 @@ pub(super) fn read(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'
     let expires = node.get("expires").and_then(|value| read::last_day(value, report));
     let (key, body) = node.as_map()?.iter().find(|(key, _)| key.text == "filter")?;
     let named = read_rules(key, body, report);
-    let (selections, condition, condition_text) = document::read_detection(key, body, &["rules"], setting, report)?;
+    let detection = document::read_detection(key, body, &["rules"], setting, report)?;
+    let Detection { selections, condition, condition_text, condition_span: _ } = detection;
     if !condition.negates()
         && let Some(span) = body.get("condition").map(|condition| condition.span)
     {

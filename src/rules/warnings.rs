@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::contradiction::{Budget, is_contradictory};
 use super::coverage;
-use super::diagnostic::{Diagnostic, DiagnosticCode as Code, Report, Span};
+use super::diagnostic::{Diagnostic, DiagnosticCode as Code, Report};
 use super::document::{Document, Rule};
 use super::field::Field;
 use super::filter::Filter;
@@ -48,11 +48,12 @@ pub(super) fn look(rules: &[Rule], filters: &[Filter], fields: &[Field], sources
             alternatives.retain(|alternative| !is_contradictory(alternative, fields, &mut budget));
         }
         if !rule.selections.is_empty() && alternatives.as_ref().is_some_and(Vec::is_empty) {
-            let place = place_of(source, rule, "condition");
             let message = "no alert can match this rule: its tests contradict each other";
-            report.warning(Code::NeverMatches, place, message).help("`rules explain` shows what each test wants");
+            report
+                .warning(Code::NeverMatches, rule.condition_span, message)
+                .help("`rules explain` shows what each test wants");
         } else {
-            warn_of_selections(rule, source, fields, &mut budget, &mut report);
+            warn_of_selections(rule, fields, &mut budget, &mut report);
         }
         findings.append(&mut report.diagnostics);
     }
@@ -71,36 +72,14 @@ pub(super) fn look(rules: &[Rule], filters: &[Filter], fields: &[Field], sources
     findings
 }
 
-fn warn_of_selections(
-    rule: &Rule,
-    source: &SourceFile,
-    fields: &[Field],
-    budget: &mut Budget,
-    report: &mut Report<'_>,
-) {
+fn warn_of_selections(rule: &Rule, fields: &[Field], budget: &mut Budget, report: &mut Report<'_>) {
     for selection in &rule.selections {
         let never = normal_form::of_selection(selection)
             .is_some_and(|parts| parts.iter().all(|alternative| is_contradictory(alternative, fields, budget)));
         if never {
-            let place = place_of(source, rule, &selection.name);
             let message =
                 format!("no alert can match the selection `{}`: its tests contradict each other", selection.name);
-            report.warning(Code::NeverMatches, place, message);
+            report.warning(Code::NeverMatches, selection.span, message);
         }
     }
-}
-
-/// Where a key of the detection stands; the rule's id where it is not at the start of a line.
-fn place_of(source: &SourceFile, rule: &Rule, key: &str) -> Span {
-    let mut start = 0;
-    for (number, line) in source.text.split_inclusive('\n').enumerate() {
-        let word = line.trim_start();
-        let is_here = word.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
-        if number + 1 >= rule.line as usize && is_here {
-            let start = start + line.len() - word.len();
-            return Span { start, end: start + key.len() };
-        }
-        start += line.len();
-    }
-    rule.id_span
 }
