@@ -14,9 +14,13 @@ pub(super) fn expand(
 ) -> Option<Vec<String>> {
     let pieces = pieces(text);
     if !pieces.iter().any(|piece| matches!(piece, Piece::Placeholder(_))) {
-        report
-            .error(Code::InvalidValue, node.span, "`expand` needs a placeholder such as `%name%` in its value")
-            .help("a placeholder stands for every line of the file `name.list`; remove `|expand` where none is meant");
+        report.error(Code::InvalidValue, node.span, "`expand` needs a placeholder such as `%name%` in its value").help(
+            if text.contains(r"\%") {
+                r"a backslash before `%` makes it plain; for a backslash before a placeholder write `\\%name%`"
+            } else {
+                "a placeholder stands for every line of the file `name.list`; remove `|expand` where none is meant"
+            },
+        );
         return None;
     }
     let mut values = vec![String::new()];
