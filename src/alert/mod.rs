@@ -27,4 +27,5 @@ pub use contract::AlertContract;
 pub use decode::{Decoded, decode};
 pub use error::{DecodeError, DecodeReason, Position};
 pub use model::{Alert, Device, FileInfo, Format, Mitre, Severity, Threat, User};
+pub use own::field_called;
 pub use settings::{DecodeOptions, Settings};

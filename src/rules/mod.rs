@@ -45,6 +45,7 @@ mod rule_test;
 mod scenario;
 mod schema;
 mod selection;
+mod sigma;
 mod source;
 mod template;
 mod threshold;

@@ -10,9 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::defaults::{self, Defaults};
 use super::detection::Setting;
-use super::diagnostic::{
-    Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors, Span,
-};
+use super::diagnostic::{Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors};
 use super::document::{self, Document, Rule};
 use super::documents::Documents;
 use super::engine::{Index, Scratch};
@@ -22,7 +20,7 @@ use super::lists::Lists;
 use super::rule_info::{ResponseInfo, RuleInfo, info};
 use super::scenario::{self, TestCase};
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
-use super::{template, warnings, yaml};
+use super::{sigma, template, warnings, yaml};
 
 /// Most rules of one set.
 const MAX_RULES: usize = 10_000;
@@ -141,7 +139,7 @@ impl RuleSet {
                 read.add(document, index, &mut report);
             }
             if report.error_count() == 0 {
-                ask_sigma(&mut report);
+                sigma::ask(&mut report);
             }
             report.diagnostics.sort_by_key(|finding| (finding.line, finding.column));
             findings.append(&mut report.diagnostics);
@@ -286,18 +284,6 @@ fn warn_of_unused(sources: &[SourceFile], defaults: &Defaults, findings: &mut Ve
         let mut report = Report::new(source);
         defaults.warn_of_unused(&mut report);
         findings.append(&mut report.diagnostics);
-    }
-}
-
-/// The reference parser has the last word on whether this is Sigma: it looks at keys that do not matter to matching.
-fn ask_sigma(report: &mut Report<'_>) {
-    let problems = match rsigma_parser::parse_sigma_yaml(&report.source.text) {
-        Ok(collection) => collection.errors,
-        Err(error) => vec![error.to_string()],
-    };
-    // An empty document, such as after a last `---`, is nothing; one that is no map has its finding already.
-    for problem in problems.into_iter().filter(|problem| problem != "Document is not a YAML mapping") {
-        report.error(Code::NotSigma, Span::default(), format!("the Sigma parser refuses this file: {problem}"));
     }
 }
 

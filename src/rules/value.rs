@@ -226,10 +226,14 @@ fn compare(
         (Ordering::Number, _) => None,
     };
     if bound.is_none() {
-        let wanted = if field.ordering() == Ordering::Severity { "a severity" } else { "a number" };
-        report
-            .error(Code::InvalidValue, node.span, format!("expected {wanted}, found `{text}`"))
-            .suggest(text, Severity::ALL.iter().map(|severity| severity.as_str()));
+        let by_severity = field.ordering() == Ordering::Severity;
+        let wanted = if by_severity { "a severity" } else { "a number" };
+        let finding = report.error(Code::InvalidValue, node.span, format!("expected {wanted}, found `{text}`"));
+        if by_severity {
+            finding.suggest(text, Severity::ALL.iter().map(|severity| severity.as_str()));
+        } else {
+            finding.help("write a number, without quotes");
+        }
     }
     bound.map(|bound| PatternKind::Compare(comparison, bound))
 }
@@ -242,7 +246,13 @@ fn substring(
     node: &Node,
     report: &mut Report<'_>,
 ) -> Option<PatternKind> {
-    if matches!(scalar, Scalar::Null) || text.is_empty() {
+    if matches!(scalar, Scalar::Null) {
+        report
+            .error(Code::InvalidValue, node.span, "`null` is no text that another could contain, begin or end with")
+            .help("where the alert does not say: write the field without a modifier, in a map of its own");
+        return None;
+    }
+    if text.is_empty() {
         report
             .error(Code::InvalidValue, node.span, "an empty text is part of every text: this would hold for everything")
             .help("to ask whether the field is there, write `|exists: true`");

@@ -140,16 +140,29 @@ pub(super) fn load(report: &mut Report<'_>) -> Vec<Node> {
             }
             Err(error) => {
                 let start = error.marker().byte_offset().unwrap_or(source.text.len());
-                report.error(
-                    Code::InvalidYaml,
-                    Span { start, end: start },
-                    format!("not valid YAML: {}", error.info()),
-                );
+                let message = format!("not valid YAML: {}", error.info());
+                let finding = report.error(Code::InvalidYaml, Span { start, end: start }, message);
+                if let Some(help) = how_to_quote(source.text.get(start..).unwrap_or_default()) {
+                    finding.help(help);
+                }
                 break;
             }
         }
     }
     builder.documents
+}
+
+/// What begins with a mark of YAML, or has backslashes between double quotes, is usually meant as it stands.
+fn how_to_quote(rest: &str) -> Option<&'static str> {
+    match rest.chars().next()? {
+        '*' | '%' | '@' | '`' => {
+            Some("put it in single quotes: without them its first character means something to YAML")
+        }
+        '"' if rest.lines().next()?.contains('\\') => {
+            Some("put it in single quotes: between double ones a backslash begins an escape")
+        }
+        _ => None,
+    }
 }
 
 fn to_span(span: &granit_parser::Span) -> Span {

@@ -12,6 +12,7 @@ mod joined;
 mod language;
 mod limits;
 mod merging;
+mod messages;
 mod oracle;
 mod properties;
 mod schema;
