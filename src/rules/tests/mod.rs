@@ -1,5 +1,6 @@
 //! What holds of the rules room.
 
+mod alerts;
 mod counting;
 mod defaults;
 mod errors;
