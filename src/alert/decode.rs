@@ -4,8 +4,9 @@ use super::error::{DecodeError, DecodeReason, Position};
 use super::fields::Fields;
 use super::json::{check_depth, parse, refuse_duplicate_keys};
 use super::model::{Alert, Format};
+use super::path::Path;
 use super::recognise::each_alert;
-use super::settings::DecodeOptions;
+use super::settings::{DecodeOptions, Settings};
 use super::{devices, graph, mde, own};
 
 /// One alert of a record.
@@ -73,6 +74,20 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Vec<Decoded>, Dec
         Ok(())
     })?;
     Ok(decoded)
+}
+
+/// Reads one alert of our own format as [`decode`] would, whatever other formats its keys are known from; the original is kept.
+///
+/// # Errors
+/// The first breach of the contract, with its place.
+pub fn decode_own(json: &serde_json::Value, limits: &Settings) -> Result<Alert, DecodeError> {
+    let text = json.to_string();
+    check_depth(&text, limits.max_depth)?;
+    let record = parse(&text)?;
+    let mut alert = own::alert(&Fields::of(&record, Path::ROOT)?, limits)?;
+    alert.devices = devices::tidied(alert.devices);
+    alert.raw = record.to_value();
+    Ok(alert)
 }
 
 /// The record as text, without a byte-order mark.

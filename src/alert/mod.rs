@@ -24,7 +24,8 @@ mod settings;
 mod tests;
 
 pub use contract::AlertContract;
-pub use decode::{Decoded, decode};
+pub use decode::{Decoded, decode, decode_own};
 pub use error::{DecodeError, DecodeReason, Position};
 pub use model::{Alert, Device, FileInfo, Format, Mitre, Severity, Threat, User};
+pub use own::field_called;
 pub use settings::{DecodeOptions, Settings};

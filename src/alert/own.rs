@@ -18,30 +18,42 @@ pub(super) const MITRE_KEYS: &[&str] = &["technique"];
 pub(super) const USER_KEYS: &[&str] = &["name", "domain"];
 pub(super) const FILE_KEYS: &[&str] = &["name", "path", "sha1", "sha256"];
 
-/// What other systems call our keys: nearer than any spelling distance.
+/// What other systems call our fields: nearer than any spelling distance.
 const OTHER_NAMES: &[(&str, &str)] = &[
-    ("hostname", "name"),
-    ("host", "name"),
-    ("computer", "name"),
-    ("computername", "name"),
-    ("computerdnsname", "name"),
-    ("devicename", "name"),
-    ("deviceid", "id"),
-    ("machineid", "id"),
-    ("mdedeviceid", "id"),
-    ("platform", "os"),
-    ("osplatform", "os"),
-    ("rbacgroupname", "group"),
-    ("ipaddress", "ip"),
-    ("ipaddresses", "ip"),
-    ("ips", "ip"),
-    ("riskscore", "risk"),
-    ("techniques", "technique"),
-    ("username", "name"),
-    ("account", "name"),
-    ("folder", "path"),
-    ("filename", "name"),
+    ("hostname", "device.name"),
+    ("host", "device.name"),
+    ("computer", "device.name"),
+    ("computername", "device.name"),
+    ("computerdnsname", "device.name"),
+    ("devicename", "device.name"),
+    ("deviceid", "device.id"),
+    ("machineid", "device.id"),
+    ("mdedeviceid", "device.id"),
+    ("platform", "device.os"),
+    ("osplatform", "device.os"),
+    ("rbacgroupname", "device.group"),
+    ("ipaddress", "device.ip"),
+    ("ipaddresses", "device.ip"),
+    ("ips", "device.ip"),
+    ("riskscore", "device.risk"),
+    ("techniques", "mitre.technique"),
+    ("username", "user.name"),
+    ("account", "user.name"),
+    ("accountname", "user.name"),
+    ("folder", "file.path"),
+    ("filename", "file.name"),
 ];
+
+/// The field that a word of another system means, whatever its case and punctuation.
+#[must_use]
+pub fn field_called(word: &str) -> Option<&'static str> {
+    let plain = plain(word);
+    OTHER_NAMES.iter().find(|(other, _)| *other == plain).map(|(_, ours)| *ours)
+}
+
+fn plain(word: &str) -> String {
+    word.to_ascii_lowercase().replace(['_', '-', ' ', '.'], "")
+}
 
 /// One alert of our own format.
 ///
@@ -183,9 +195,9 @@ fn labels(fields: &Fields<'_, '_>) -> Result<BTreeMap<String, String>, DecodeErr
 
 /// `; did you mean ...` where a known word is near, else the list of them.
 fn suggestion(word: &str, known: &[&str]) -> String {
-    let plain = word.to_ascii_lowercase().replace(['_', '-', ' '], "");
-    let other_name = OTHER_NAMES.iter().find(|(other, ours)| *other == plain && known.contains(ours));
-    let nearest = other_name.map(|(_, ours)| *ours).or_else(|| {
+    let plain = plain(word);
+    let other_name = field_called(word).and_then(|field| field.rsplit('.').next());
+    let nearest = other_name.filter(|name| known.contains(name)).or_else(|| {
         // A hostile word may be a megabyte long, and the distance is quadratic.
         let candidates = known.iter().filter(|_| plain.len() <= 32);
         let (distance, candidate) =

@@ -1,6 +1,7 @@
 //! `rules explain`: which selection held for an alert, what each field said, and what follows.
 
 mod guards;
+mod production;
 mod ranking;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use super::ConfigArgs;
 use crate::alert::{Alert, Device};
+use crate::event::SkippedReason;
 use crate::rules::{Explanation, RuleSet};
 
 pub use guards::{Guard, Surroundings, Verdict};
@@ -55,6 +57,9 @@ pub struct Explained {
     /// What each rule saw, and what follows.
     #[serde(flatten)]
     pub explanation: Explanation,
+    /// Why production scans nothing here, whatever the rules say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<SkippedReason>,
     /// Every rule that matches, and what it gives to the response.
     pub ranking: Vec<Contribution>,
     /// What stands before the scan, where that was asked for.
@@ -64,24 +69,26 @@ pub struct Explained {
 
 /// Explains what the rules say about some alerts. An alert without a device is explained against an unknown one.
 #[must_use]
-pub fn run(rules: &RuleSet, alerts: &[Alert], only_matches: bool, now: Timestamp) -> RulesExplainReport {
+pub fn run(rules: &Arc<RuleSet>, alerts: &[Alert], only_matches: bool, now: Timestamp) -> RulesExplainReport {
     let mut report = RulesExplainReport { explanations: Vec::new(), without_device: Vec::new() };
     for alert in alerts {
-        let unknown = [Device::default()];
-        let devices = if alert.devices.is_empty() {
+        if alert.devices.is_empty() {
             report.without_device.push(alert.id.clone());
-            &unknown[..]
-        } else {
-            &alert.devices[..]
-        };
-        for device in devices {
-            let mut explanation = rules.explain(alert, device, now);
+        }
+        for device in devices(alert) {
+            let mut explanation = rules.explain(alert, device.unwrap_or(&Device::default()), now);
             let ranking = rank(&explanation);
             explanation.rules.retain(|rule| rule.matched || !only_matches);
-            report.explanations.push(Explained { explanation, ranking, guards: Vec::new() });
+            let skipped = production::skipped(rules, alert, device, now);
+            report.explanations.push(Explained { explanation, skipped, ranking, guards: Vec::new() });
         }
     }
     report
+}
+
+/// The devices of an alert; one that is not there where it names none.
+fn devices(alert: &Alert) -> impl Iterator<Item = Option<&Device>> {
+    alert.devices.iter().map(Some).chain(alert.devices.is_empty().then_some(None))
 }
 
 /// Adds what each guard would do. `alerts` are those of the report, in the same order.
@@ -92,10 +99,7 @@ pub fn add_guards(
     surroundings: &Surroundings<'_>,
     now: Timestamp,
 ) {
-    let observations = alerts.iter().flat_map(|alert| {
-        let none = alert.devices.is_empty().then_some((alert, None));
-        alert.devices.iter().map(move |device| (alert, Some(device))).chain(none)
-    });
+    let observations = alerts.iter().flat_map(|alert| devices(alert).map(move |device| (alert, device)));
     for (explained, (alert, device)) in report.explanations.iter_mut().zip(observations) {
         explained.guards = surroundings.guards(rules, alert, device, now);
     }
@@ -109,6 +113,10 @@ pub fn render_text(report: &RulesExplainReport) -> String {
         let separator = if number == 0 { "" } else { "\n" };
         // Writing to a string cannot fail.
         let _ignored = write!(text, "{separator}{}", explanation.explanation);
+        if let Some(reason) = explanation.skipped {
+            let because = production::because(reason);
+            let _ignored = writeln!(text, "\nnote: in production the alert is skipped ({reason}): {because}");
+        }
         if explanation.ranking.len() > 1 {
             text.push_str("\nwhat each rule gives to the response:\n");
         }
@@ -129,9 +137,6 @@ pub fn render_text(report: &RulesExplainReport) -> String {
             let detail: String = guard.detail.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             let _ignored = writeln!(text, "  {verdict:<7} {:<12} {detail}", guard.guard);
         }
-    }
-    for id in &report.without_device {
-        let _ignored = writeln!(text, "\nnote: alert {id} names no device: in production it is skipped (no_device)");
     }
     text
 }

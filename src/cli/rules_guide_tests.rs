@@ -80,7 +80,7 @@ fn the_guide_shows_real_output() {
     folders.write("my-rules/trojan.yml", &rule);
     outputs.push(("check:ok", folders.check()));
 
-    let rules = load_rules(&folders.path("my-rules")).unwrap();
+    let rules = std::sync::Arc::new(load_rules(&folders.path("my-rules")).unwrap());
     let alert = block(&text, "json", 0);
     let decoded = decode(alert.as_bytes(), &DecodeOptions::default()).unwrap();
     let alerts: Vec<_> = decoded.into_iter().map(|decoded| decoded.alert).collect();

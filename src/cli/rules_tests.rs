@@ -86,10 +86,11 @@ fn check(rule: &str) -> String {
 }
 
 fn explain(rule: &str) -> String {
-    let rules = RuleSet::from_sources([("malware.yml", rule)]).unwrap();
+    let rules = std::sync::Arc::new(RuleSet::from_sources([("malware.yml", rule)]).unwrap());
     let mut alert = Alert { id: "3213".to_owned(), severity: Severity::High, ..Alert::default() };
     alert.category = Some("Malware".to_owned());
-    alert.devices = ["ws-17", "dc-01"].map(|name| Device { name: Some(name.to_owned()), ..Device::default() }).to_vec();
+    let device = |name: &str| Device { id: Some("a".repeat(40)), name: Some(name.to_owned()), ..Device::default() };
+    alert.devices = ["ws-17", "dc-01"].map(device).to_vec();
     rules_explain::render_text(&rules_explain::run(&rules, &[alert], false, now()))
 }
 

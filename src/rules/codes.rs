@@ -85,7 +85,7 @@ codes! {
     UnknownList => "unknown_list",
     /// A placeholder stands for an empty list (a warning).
     EmptyList => "empty_list",
-    /// A filter or correlation names a rule that does not exist, or one that it cannot name.
+    /// A filter or correlation names a rule that does not exist or that it cannot name, or a filter is for no rule.
     UnknownRule => "unknown_rule",
     /// A filter whose condition has no `not` (a warning).
     FilterWithoutNot => "filter_without_not",
@@ -107,6 +107,8 @@ codes! {
     UselessEscalation => "useless_escalation",
     /// The last day of the rule has passed (a warning).
     ExpiredRule => "expired_rule",
+    /// The last day of the filter has passed (a warning).
+    ExpiredFilter => "expired_filter",
     /// More findings than are shown.
     TooManyFindings => "too_many_findings",
 }

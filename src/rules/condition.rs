@@ -7,7 +7,7 @@ use super::yaml::{Node, Value};
 
 /// Longest condition, in bytes.
 const MAX_BYTES: usize = 4096;
-/// Deepest nesting of parentheses, and the most `not`s: both are recursion in the parser.
+/// Deepest nesting of parentheses, and of `not`s within each other: both are recursion in the parser.
 const MAX_DEPTH: usize = 32;
 
 /// A condition over the selections of one rule, by their index.
@@ -78,8 +78,13 @@ fn compile_text(
     used: &mut [bool],
     report: &mut Report<'_>,
 ) -> Option<Condition> {
-    if text.len() > MAX_BYTES || depth(text) > MAX_DEPTH {
-        let message = format!("the condition is longer than {MAX_BYTES} bytes or nested deeper than {MAX_DEPTH}");
+    if text.len() > MAX_BYTES {
+        let message = format!("the condition is longer than {MAX_BYTES} bytes");
+        report.error(Code::InvalidCondition, span, message).help("name many selections at once, as `1 of name_*` does");
+        return None;
+    }
+    if depth(text) > MAX_DEPTH {
+        let message = format!("parentheses and `not`s are nested deeper than {MAX_DEPTH}");
         report.error(Code::InvalidCondition, span, message).help("split the rule");
         return None;
     }
@@ -96,17 +101,27 @@ fn compile_text(
 }
 
 fn depth(text: &str) -> usize {
-    let mut open = 0_usize;
-    let mut deepest = 0;
-    for character in text.chars() {
-        match character {
-            '(' => open += 1,
-            ')' => open = open.saturating_sub(1),
-            _ => {}
+    // The `not`s before each open parenthesis.
+    let mut open = Vec::new();
+    let (mut around, mut nots, mut deepest) = (0, 0, 0);
+    let is_mark = |character: char| matches!(character, '(' | ')') || character.is_whitespace();
+    for part in text.split_inclusive(is_mark) {
+        let word = part.trim_end_matches(is_mark);
+        match word {
+            "" => {}
+            "not" => nots += 1,
+            _ => nots = 0,
         }
-        deepest = deepest.max(open);
+        if part.ends_with('(') {
+            open.push(nots);
+            around += nots;
+            nots = 0;
+        } else if part.ends_with(')') {
+            around -= open.pop().unwrap_or_default();
+        }
+        deepest = deepest.max(open.len()).max(around + nots);
     }
-    deepest.max(text.split(|character: char| !is_name(character)).filter(|word| *word == "not").count())
+    deepest
 }
 
 fn is_name(character: char) -> bool {

@@ -11,6 +11,7 @@ use super::pattern::{Pattern, PatternKind, TextShape};
 use super::selection::{FieldTest, Selection};
 use super::value;
 use super::yaml::{Key, Node, Scalar, Value};
+use crate::alert::field_called;
 
 /// What a value with a wildcard in its middle costs beyond a plain one: it becomes a regular expression.
 const GLOB_COST: usize = 49;
@@ -24,13 +25,15 @@ pub(super) struct Setting<'l> {
     pub(super) lists: &'l Lists,
     /// Values that placeholders have become so far.
     pub(super) expanded: usize,
+    /// The bytes of those values.
+    pub(super) expanded_bytes: usize,
     /// A field that alerts do not have is a path into the original JSON, not an error.
     pub(super) any_field: bool,
 }
 
 impl<'l> Setting<'l> {
     pub(super) fn new(lists: &'l Lists, any_field: bool) -> Self {
-        Self { table: FieldTable::default(), lists, expanded: 0, any_field }
+        Self { table: FieldTable::default(), lists, expanded: 0, expanded_bytes: 0, any_field }
     }
 
     /// Takes from what all placeholders together may become; a finding where nothing is left.
@@ -59,12 +62,25 @@ impl<'l> Setting<'l> {
             return Some(Field::foreign(name));
         }
         let finding = report.error(Code::UnknownField, span, format!("alerts have no field `{name}`"));
-        match nearest(name, Field::known_names()) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding.help("what the source sent beside the known fields is under `raw.<path>`"),
-        };
+        if let Some(one) = Field::one_of_group(name) {
+            finding.help(format!("`{name}` is a group of fields: write each with a dot, for example `{one}`"));
+        } else if let Some(meant) = meant_by(name) {
+            finding.help(format!("did you mean `{meant}`?"));
+        } else {
+            finding.help("what the source sent beside the known fields is under `raw.<path>`");
+        }
         None
     }
+}
+
+/// The field that is near in its spelling, has this name in another system, or is the only one that ends with it.
+fn meant_by(name: &str) -> Option<&'static str> {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let other_name = || field_called(name).or_else(|| field_called(last));
+    let ends_so = |field: &&str| field.split_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case(last));
+    let mut ending = Field::known_names().filter(ends_so);
+    let only = ending.next().filter(|_| ending.next().is_none());
+    nearest(name, Field::known_names()).or_else(other_name).or(only)
 }
 
 /// Compiles one named selection; findings go to the report.
@@ -98,7 +114,7 @@ pub(super) fn compile(key: &Key, node: &Node, setting: &mut Setting<'_>, report:
         }
         Value::Scalar { .. } => alternatives.push(compile_keywords(&[node], setting, report)),
     }
-    Selection { name: key.text.clone(), alternatives }
+    Selection { name: key.text.clone(), span: key.span, alternatives }
 }
 
 /// Values without a field: any of them is found in the text of any field.

@@ -43,6 +43,8 @@ pub(super) struct Rule {
     pub(super) selections: Vec<Selection>,
     pub(super) condition: Condition,
     pub(super) condition_text: String,
+    /// Where the word `condition` stands.
+    pub(super) condition_span: Span,
     pub(super) response: Option<Response>,
     pub(super) tests: Vec<RuleTest>,
     /// Set where this is a correlation: it counts what other rules match, and holds for no alert by itself.
@@ -77,6 +79,7 @@ impl Rule {
             selections: Vec::new(),
             condition: Condition::Any(Vec::new()),
             condition_text: String::new(),
+            condition_span: Span::default(),
             response: None,
             tests: Vec::new(),
             correlation: None,
@@ -169,14 +172,15 @@ fn read_rule(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'_>) ->
     };
     let level = header.as_ref().and_then(|header| header.level);
     let response = find("response").map(|(key, value)| response::read(key, value, level, report));
-    let free_keys = detection.as_ref().is_some_and(|(selections, ..)| asks_for_raw(selections, &setting.table));
+    let free_keys = detection.as_ref().is_some_and(|detection| asks_for_raw(&detection.selections, &setting.table));
     let tests = find("tests").map(|(_, value)| rule_test::read_all(value, free_keys, report)).unwrap_or_default();
-    let (header, (selections, condition, condition_text)) = (header?, detection?);
+    let (header, Detection { selections, condition, condition_text, condition_span }) = (header?, detection?);
     Some(Rule {
         logsource,
         selections,
         condition,
         condition_text,
+        condition_span,
         response: response.flatten(),
         tests,
         ..Rule::headed(header)
@@ -203,6 +207,14 @@ pub(super) fn hint_at_response(what: &str, report: &mut Report<'_>) {
     }
 }
 
+/// Selections and how they combine.
+pub(super) struct Detection {
+    pub(super) selections: Vec<Selection>,
+    pub(super) condition: Condition,
+    pub(super) condition_text: String,
+    pub(super) condition_span: Span,
+}
+
 /// Reads the selections and the condition; `beside` are keys of the same map that are neither.
 pub(super) fn read_detection(
     key: &Key,
@@ -210,7 +222,7 @@ pub(super) fn read_detection(
     beside: &[&str],
     setting: &mut Setting<'_>,
     report: &mut Report<'_>,
-) -> Option<(Vec<Selection>, Condition, String)> {
+) -> Option<Detection> {
     let Some(entries) = node.as_map() else {
         report.error(Code::InvalidValue, node.span, format!("{} must be a map, not {}", key.text, node.describe()));
         return None;
@@ -228,7 +240,7 @@ pub(super) fn read_detection(
         named.iter().map(|(key, value)| detection::compile(key, value, setting, report)).collect();
     let names: Vec<&str> = named.iter().map(|(key, _)| key.text.as_str()).collect();
     let mut used = vec![false; names.len()];
-    let Some(condition_node) = node.get("condition") else {
+    let Some((condition_key, condition_node)) = entries.iter().find(|(key, _)| key.text == "condition") else {
         report
             .error(Code::MissingKey, key.span, format!("the {} has no `condition`", key.text))
             .help(format!("for example `condition: {}`", names.first().unwrap_or(&"selection")));
@@ -242,6 +254,6 @@ pub(super) fn read_detection(
         return None;
     }
     let text = report.source.text.get(condition_node.span.start..condition_node.span.end).unwrap_or_default();
-    let text = condition_node.as_text().unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ");
-    Some((selections, condition, text))
+    let condition_text = condition_node.as_text().unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(Detection { selections, condition, condition_text, condition_span: condition_key.span })
 }

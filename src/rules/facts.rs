@@ -11,6 +11,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::field::{Field, severity_word};
+use super::number::Number;
 use crate::alert::{Alert, Device, Severity};
 
 /// What an alert says in one field.
@@ -57,8 +58,8 @@ pub(super) struct FieldValue<'f> {
 }
 
 impl FieldValue<'_> {
-    pub(super) fn number(&self) -> Option<f64> {
-        self.text.parse().ok().filter(|number: &f64| number.is_finite())
+    pub(super) fn number(&self) -> Option<Number> {
+        Number::parse(self.text)
     }
 
     pub(super) fn address(&self) -> Option<IpAddr> {

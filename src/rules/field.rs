@@ -103,6 +103,13 @@ impl Field {
         NamedField::ALL.iter().map(|field| field.as_str()).chain(["labels.<name>", "raw.<path>"])
     }
 
+    /// Where this is the part of names before the dot: one of them, the best known.
+    pub(super) fn one_of_group(group: &str) -> Option<&'static str> {
+        let of_group = |name: &&str| name.split_once('.').is_some_and(|(first, _)| first == group);
+        let is_name = |name: &&str| name.ends_with(".name");
+        Self::known_names().filter(of_group).find(is_name).or_else(|| Self::known_names().find(of_group))
+    }
+
     pub(super) const fn ordering(&self) -> Ordering {
         match self {
             Self::Named(NamedField::Severity | NamedField::DeviceRisk) => Ordering::Severity,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::condition::Condition;
 use super::detection::Setting;
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
-use super::document::{self, Rule};
+use super::document::{self, Detection, Rule};
 use super::facts::Facts;
 use super::header::{self, Header, Logsource};
 use super::read;
@@ -19,6 +19,8 @@ use super::yaml::{Key, Node};
 /// Keys of filters beside those of every document.
 pub(super) const OWN_KEYS: &[&str] = &["logsource", "filter", "expires"];
 const NOT_YET: &[&str] = &["tests"];
+/// Most logsources of rules that a finding lists.
+const MAX_SHOWN: usize = 5;
 
 /// A compiled filter: a rule that it is for matches only where the filter's condition holds, too.
 #[derive(Debug, Clone)]
@@ -33,7 +35,10 @@ pub(super) struct Filter {
     pub(super) condition_text: String,
     /// The last day on which the filter holds (UTC), and the first instant after it.
     pub(super) expires: Option<(Date, Timestamp)>,
+    /// Where `expires` stands.
+    pub(super) expires_span: Span,
     logsource: Option<Logsource>,
+    logsource_span: Span,
     /// Rules as written; `None` stands for all.
     named: Option<Vec<Reference>>,
     /// The rules that it is for, by index and in order, where it names them.
@@ -73,11 +78,13 @@ pub(super) fn read(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'
     let known: Vec<&str> = header::KNOWN.iter().chain(OWN_KEYS).copied().collect();
     document::check_keys(node, "a filter", &known, NOT_YET, setting, report);
     let header = header::read(node, "a filter", report);
+    let span_of = |name: &str| node.get(name).map(|value| value.span).unwrap_or_default();
     let logsource = node.get("logsource").map(|value| Logsource::read(value, report));
     let expires = node.get("expires").and_then(|value| read::last_day(value, report));
     let (key, body) = node.as_map()?.iter().find(|(key, _)| key.text == "filter")?;
     let named = read_rules(key, body, report);
-    let (selections, condition, condition_text) = document::read_detection(key, body, &["rules"], setting, report)?;
+    let detection = document::read_detection(key, body, &["rules"], setting, report)?;
+    let Detection { selections, condition, condition_text, condition_span: _ } = detection;
     if !condition.negates()
         && let Some(span) = body.get("condition").map(|condition| condition.span)
     {
@@ -96,7 +103,9 @@ pub(super) fn read(node: &Node, setting: &mut Setting<'_>, report: &mut Report<'
         condition,
         condition_text,
         expires,
+        expires_span: span_of("expires"),
         logsource,
+        logsource_span: span_of("logsource"),
         named,
         rules,
     })
@@ -119,7 +128,7 @@ fn read_rules(key: &Key, body: &Node, report: &mut Report<'_>) -> Option<Option<
 impl Filter {
     /// Finds the rules that it is for.
     pub(super) fn resolve(&mut self, rules: &[Rule], directory: &Directory<'_>, report: &mut Report<'_>) {
-        let Some(named) = &self.named else { return };
+        let Some(named) = &self.named else { return self.refuse_for_none(rules, report) };
         let mut found = Vec::new();
         for reference in named {
             let Some(index) = directory.find(reference, "a filter", report) else { continue };
@@ -133,6 +142,25 @@ impl Filter {
         }
         found.sort_unstable();
         self.rules = found;
+    }
+
+    /// A filter for `any` rule that is for none would be an exception that nobody misses. A set without rules has none yet.
+    fn refuse_for_none(&self, rules: &[Rule], report: &mut Report<'_>) {
+        if rules.is_empty() || (0..).zip(rules).any(|(index, rule)| self.is_for(index, rule)) {
+            return;
+        }
+        let of_rules = rules.iter().filter(|rule| rule.correlation.is_none()).map(|rule| rule.logsource.to_string());
+        let mut known: Vec<String> = of_rules.filter(|text| !text.is_empty()).map(|text| format!("`{text}`")).collect();
+        known.sort_unstable();
+        known.dedup();
+        known.truncate(MAX_SHOWN);
+        let message = "the filter is for no rule: none says all of its `logsource`";
+        let finding = report.error(Code::UnknownRule, self.logsource_span, message);
+        finding.help(if known.is_empty() {
+            "no rule has a `logsource`: remove the filter's, or write it into the rules".to_owned()
+        } else {
+            format!("rules have {}; a rule without `logsource` is not covered", known.join(", "))
+        });
     }
 
     /// Whether it is for the rule with this index.

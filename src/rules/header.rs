@@ -1,5 +1,6 @@
 //! What every Sigma document says about itself, whatever its kind.
 
+use std::fmt;
 use std::str::FromStr as _;
 
 use rsigma_parser::Level;
@@ -151,5 +152,14 @@ impl Logsource {
     /// Whether all of this is said by the other, too.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.parts.iter().all(|part| other.parts.contains(part))
+    }
+}
+
+impl fmt::Display for Logsource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (key, value)) in self.parts.iter().enumerate() {
+            write!(f, "{}{key}: {value}", if number == 0 { "" } else { ", " })?;
+        }
+        Ok(())
     }
 }

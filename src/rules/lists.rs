@@ -12,6 +12,11 @@ const MAX_VALUE: usize = 1024;
 /// Most values that all placeholders of a rule set may become together: bounds its memory.
 pub(super) const MAX_EXPANDED: usize = 500_000;
 
+/// Longest value that placeholders may become, in bytes.
+pub(super) const MAX_EXPANDED_VALUE: usize = 4 << 10;
+/// Most bytes of all values that placeholders of a rule set may become together.
+pub(super) const MAX_EXPANDED_BYTES: usize = 64 << 20;
+
 /// Every list of a rule set, by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lists {
@@ -84,26 +89,61 @@ pub(super) enum Piece<'t> {
     Placeholder(&'t str),
 }
 
-/// Cuts a value at `%name%`. A `%` that does not enclose a name is text.
+/// Cuts a value at `%name%`. A `%` that does not enclose a name is text, and so is one after a backslash, which goes; two
+/// backslashes are one that means nothing here.
 pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let part = |start: usize, end: usize| text.get(start..end).filter(|part| !part.is_empty()).map(Piece::Text);
     let mut pieces = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let found = rest.match_indices('%').find_map(|(start, _)| {
-            let inner = rest.get(start + 1..)?;
-            let end = inner.find(|character| !is_name(character))?;
-            let name = inner.get(..end)?;
-            (!name.is_empty() && inner.get(end..)?.starts_with('%')).then_some((start, name))
-        });
-        let Some((start, name)) = found else { break };
-        if let Some(before) = rest.get(..start).filter(|before| !before.is_empty()) {
-            pieces.push(Piece::Text(before));
+    // Where the text begins that is not cut off yet, and where we are.
+    let (mut start, mut at) = (0, 0);
+    while let Some(rest) = text.as_bytes().get(at..).filter(|rest| !rest.is_empty()) {
+        match rest {
+            [b'\\', b'%', ..] => {
+                pieces.extend(part(start, at));
+                (start, at) = (at + 1, at + 2);
+            }
+            [b'\\', b'\\', ..] => at += 2,
+            [b'%', ..] => match text.get(at + 1..).and_then(name_before_percent) {
+                Some(name) => {
+                    pieces.extend(part(start, at));
+                    pieces.push(Piece::Placeholder(name));
+                    at += name.len() + 2;
+                    start = at;
+                }
+                None => at += 1,
+            },
+            _ => at += 1,
         }
-        pieces.push(Piece::Placeholder(name));
-        rest = rest.get(start + name.len() + 2..).unwrap_or_default();
     }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest));
-    }
+    pieces.extend(part(start, text.len()));
     pieces
+}
+
+fn name_before_percent(text: &str) -> Option<&str> {
+    let (name, _) = text.split_once('%')?;
+    (!name.is_empty() && name.chars().all(is_name)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, pieces};
+
+    #[test]
+    fn a_value_is_cut_at_its_placeholders() {
+        let cases: &[(&str, &[Piece<'_>])] = &[
+            ("", &[]),
+            ("a", &[Piece::Text("a")]),
+            ("%a%", &[Piece::Placeholder("a")]),
+            ("x%a%%b%ü", &[Piece::Text("x"), Piece::Placeholder("a"), Piece::Placeholder("b"), Piece::Text("ü")]),
+            ("50% of %a%", &[Piece::Text("50% of "), Piece::Placeholder("a")]),
+            ("%%", &[Piece::Text("%%")]),
+            (r"\%plain%name%", &[Piece::Text("%plain"), Piece::Placeholder("name")]),
+            (r"x\%a%", &[Piece::Text("x"), Piece::Text("%a%")]),
+            (r"x\\%a%", &[Piece::Text(r"x\\"), Piece::Placeholder("a")]),
+            (r"a\*%a%\", &[Piece::Text(r"a\*"), Piece::Placeholder("a"), Piece::Text(r"\")]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(pieces(text), *expected, "{text}");
+        }
+    }
 }

@@ -66,8 +66,11 @@ fn product<'r>(parts: &[Vec<Alternative<'r>>]) -> Option<Vec<Alternative<'r>>> {
     Some(all)
 }
 
-/// Every choice of so many parts.
+/// Every choice of so many parts. It recurses once for each, so more parts than alternatives are not looked at either.
 fn at_least<'r>(count: usize, parts: &[Vec<Alternative<'r>>]) -> Option<Vec<Alternative<'r>>> {
+    if parts.len() > MAX_ALTERNATIVES {
+        return None;
+    }
     if count == 0 {
         return Some(vec![Vec::new()]);
     }

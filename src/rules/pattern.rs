@@ -1,10 +1,13 @@
 //! One value of a detection, compiled: what it takes for a field to hold it.
 
+use std::cmp::Ordering;
+
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 use rsigma_parser::value::{SigmaString, SpecialChar, StringPart};
 
 use super::facts::{Facts, FieldValue, Slot, fold};
+use super::number::Number;
 use super::time_part::TimePart;
 use super::transform::{self, DASH_CLASS};
 use crate::alert::Severity;
@@ -29,7 +32,7 @@ pub(super) enum PatternKind {
     /// An address within a network.
     Network(IpNet),
     /// A number, or text that reads as that number.
-    Number(f64),
+    Number(Number),
     /// JSON `true` or `false`, or that word.
     Bool(bool),
     /// The alert does not say.
@@ -63,9 +66,9 @@ pub(super) enum Comparison {
     LessOrEqual,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Bound {
-    Number(f64),
+    Number(Number),
     Severity(Severity),
 }
 
@@ -107,16 +110,13 @@ impl PatternKind {
             Self::Text { cased, shape } => shape.holds(if *cased { value.text } else { value.folded }),
             Self::Regex(regex) => regex.is_match(value.text),
             Self::Network(network) => value.address().is_some_and(|address| network.contains(&address)),
-            #[expect(
-                clippy::float_cmp,
-                reason = "equality with a number that a person wrote is what the rule asks for"
-            )]
-            Self::Number(wanted) => value.number().is_some_and(|number| number == *wanted),
+            Self::Number(wanted) => {
+                value.number().and_then(|number| number.compare(*wanted)).is_some_and(Ordering::is_eq)
+            }
             Self::Bool(wanted) => value.folded == if *wanted { "true" } else { "false" },
-            Self::Compare(comparison, Bound::Number(bound)) => value
-                .number()
-                .and_then(|number| number.partial_cmp(bound))
-                .is_some_and(|order| comparison.accepts(order)),
+            Self::Compare(comparison, Bound::Number(bound)) => {
+                value.number().and_then(|number| number.compare(*bound)).is_some_and(|order| comparison.accepts(order))
+            }
             Self::Compare(comparison, Bound::Severity(bound)) => {
                 value.severity().is_some_and(|severity| comparison.accepts(severity.cmp(bound)))
             }
@@ -140,7 +140,7 @@ fn refers(anchor: Anchor, cased: bool, value: &FieldValue<'_>, other: &FieldValu
 }
 
 impl Comparison {
-    pub(super) fn accepts(self, order: std::cmp::Ordering) -> bool {
+    pub(super) fn accepts(self, order: Ordering) -> bool {
         match self {
             Self::Greater => order.is_gt(),
             Self::GreaterOrEqual => order.is_ge(),

@@ -10,9 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::defaults::{self, Defaults};
 use super::detection::Setting;
-use super::diagnostic::{
-    Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors, Span,
-};
+use super::diagnostic::{Diagnostic, DiagnosticCode as Code, DiagnosticLevel, MAX_DIAGNOSTICS, Report, RuleErrors};
 use super::document::{self, Document, Rule};
 use super::documents::Documents;
 use super::engine::{Index, Scratch};
@@ -22,7 +20,7 @@ use super::lists::Lists;
 use super::rule_info::{ResponseInfo, RuleInfo, info};
 use super::scenario::{self, TestCase};
 use super::source::{MAX_FILE_BYTES, SourceFile, read_all};
-use super::{template, warnings, yaml};
+use super::{sigma, template, warnings, yaml};
 
 /// Most rules of one set.
 const MAX_RULES: usize = 10_000;
@@ -42,7 +40,7 @@ pub struct RuleSet {
     /// One template per rule with a response, named by the rule's id.
     pub(super) comments: Environment<'static>,
     warnings: Vec<Diagnostic>,
-    /// The warnings that some rules will have from an instant on.
+    /// The warnings that some rules and filters will have from an instant on.
     expiries: Vec<(Timestamp, Diagnostic)>,
     /// Tests with time in them, in the order of files.
     pub(super) scenarios: Vec<TestCase>,
@@ -136,13 +134,12 @@ impl RuleSet {
                     let free_keys = setting.table.fields.iter().any(|field| matches!(field, Field::Raw(_)));
                     scenarios.extend(scenario::read_of_document(node, free_keys, &mut report));
                     rule.inherit(&mut defaults, &mut report);
-                    let response = rule.response.as_ref();
-                    expiries.extend(response.and_then(|response| warnings::expiry(&rule.title, response, source)));
                 }
+                expiries.extend(warnings::expiry(&document, source));
                 read.add(document, index, &mut report);
             }
             if report.error_count() == 0 {
-                ask_sigma(&mut report);
+                sigma::ask(&mut report);
             }
             report.diagnostics.sort_by_key(|finding| (finding.line, finding.column));
             findings.append(&mut report.diagnostics);
@@ -214,7 +211,7 @@ impl RuleSet {
         &self.warnings
     }
 
-    /// Findings that did not refuse the set, and the rules that have expired by now.
+    /// Findings that did not refuse the set, and the rules and filters that have expired by now.
     #[must_use]
     pub fn warnings_at(&self, now: Timestamp) -> Vec<Diagnostic> {
         let expired = self.expiries.iter().filter(|(end, _)| now >= *end).map(|(_, finding)| finding);
@@ -287,18 +284,6 @@ fn warn_of_unused(sources: &[SourceFile], defaults: &Defaults, findings: &mut Ve
         let mut report = Report::new(source);
         defaults.warn_of_unused(&mut report);
         findings.append(&mut report.diagnostics);
-    }
-}
-
-/// The reference parser has the last word on whether this is Sigma: it looks at keys that do not matter to matching.
-fn ask_sigma(report: &mut Report<'_>) {
-    let problems = match rsigma_parser::parse_sigma_yaml(&report.source.text) {
-        Ok(collection) => collection.errors,
-        Err(error) => vec![error.to_string()],
-    };
-    // An empty document, such as after a last `---`, is nothing; one that is no map has its finding already.
-    for problem in problems.into_iter().filter(|problem| problem != "Document is not a YAML mapping") {
-        report.error(Code::NotSigma, Span::default(), format!("the Sigma parser refuses this file: {problem}"));
     }
 }
 

@@ -1,13 +1,12 @@
 //! The `tests` of a rule: an alert of our own format, and whether the rule asks for a scan.
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::diagnostic::{DiagnosticCode as Code, Report};
 use super::read;
 use super::yaml::{Node, Scalar, Value};
-use crate::alert::{Alert, Device, Format, Severity};
+use crate::alert::{Alert, DecodeError, Format, Position, Settings, decode_own};
 
 /// What a test expects of its rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -85,137 +84,55 @@ pub(super) const ALERT_KEYS: &[&str] = &[
 /// The keys of its devices.
 pub(super) const DEVICE_KEYS: &[&str] = &["id", "name", "os", "group", "tags", "risk", "ip"];
 
+/// Reads an alert as production reads one of our own format, so that a test stands for what production does.
 pub(super) fn read_alert(node: &Node, free_keys: bool, report: &mut Report<'_>) -> Option<Alert> {
+    let errors = report.error_count();
     if !free_keys || node.as_map().is_none() {
         read::entries(node, "an alert", ALERT_KEYS, &[], report);
     }
     node.as_map()?;
-    let errors = report.error_count();
-    let mut alert = Alert { raw: to_json(node), ..Alert::default() };
-    let mut top = Reader { node, report };
-    alert.id = top.text("id").unwrap_or_default();
-    alert.title = top.text("title");
-    alert.description = top.text("description");
-    alert.category = top.text("category");
-    alert.status = top.text("status");
-    alert.source = top.text("source");
-    alert.detection_source = top.text("detection_source");
-    alert.tenant = top.text("tenant");
-    alert.incident_id = top.text("incident_id");
-    if let Some(value) = node.get("severity") {
-        let folded = value.as_text().unwrap_or_default().to_lowercase();
-        match Severity::ALL.iter().find(|severity| severity.as_str() == folded) {
-            Some(severity) => alert.severity = *severity,
-            None => {
-                let words = Severity::ALL.map(|severity| (severity.as_str(), severity));
-                read::word(value, "severity", &words, report);
-            }
+    let words = Format::ALL.map(|format| (format.as_str(), format));
+    let format = node.get("format").and_then(|value| read::word(value, "format", &words, report));
+    let mut alert = match decode_own(&to_json(node), &Settings::default()) {
+        Ok(alert) => alert,
+        Err(error) => {
+            refuse(&error, node, report);
+            return None;
         }
-    }
-    if let Some(value) = node.get("format") {
-        let words = Format::ALL.map(|format| (format.as_str(), format));
-        alert.format = read::word(value, "format", &words, report).unwrap_or_default();
-    }
-    if let Some(value) = node.get("created_at") {
-        alert.created_at = value.as_text().and_then(|text| text.parse::<Timestamp>().ok());
-        if alert.created_at.is_none() {
-            report.error(Code::InvalidValue, value.span, "created_at is a time such as `2026-05-01T10:00:00Z`");
-        }
-    }
-    let group = |name: &str, keys: &[&str], report: &mut Report<'_>| {
-        node.get(name).inspect(|value| {
-            read::entries(value, name, keys, &[], report);
-        })
     };
-    if let Some(node) = group("threat", &["name", "family"], report) {
-        let mut threat = Reader { node, report };
-        (alert.threat.name, alert.threat.family) = (threat.text("name"), threat.text("family"));
-    }
-    if let Some(node) = group("mitre", &["technique"], report) {
-        alert.mitre.technique = Reader { node, report }.texts("technique").unwrap_or_default();
-    }
-    if let Some(node) = group("user", &["name", "domain"], report) {
-        let mut user = Reader { node, report };
-        (alert.user.name, alert.user.domain) = (user.text("name"), user.text("domain"));
-    }
-    if let Some(node) = group("file", &["name", "path", "sha1", "sha256"], report) {
-        let mut file = Reader { node, report };
-        (alert.file.name, alert.file.path) = (file.text("name"), file.text("path"));
-        (alert.file.sha1, alert.file.sha256) = (file.text("sha1"), file.text("sha256"));
-    }
-    if let Some(node) = node.get("labels") {
-        for (key, _) in node.as_map().unwrap_or_default() {
-            if let Some(text) = (Reader { node, report }).text(&key.text) {
-                alert.labels.insert(key.text.clone(), text);
-            }
-        }
-    }
-    if let Some(value) = node.get("device") {
-        alert.devices.push(read_device(value, report));
-    }
-    if let Some(value) = node.get("devices") {
-        match &value.value {
-            Value::List(items) => alert.devices.extend(items.iter().map(|item| read_device(item, report))),
-            _ => {
-                report.error(Code::InvalidValue, value.span, "devices must be a list");
-            }
-        }
-    }
-    if alert.id.is_empty() {
-        report.error(Code::MissingKey, node.span, "an alert needs an `id`");
-    }
+    alert.format = format.unwrap_or_default();
     if alert.devices.is_empty() {
         report
-            .error(Code::MissingKey, node.span, "an alert in a test needs a `device`")
+            .error(Code::MissingKey, node.span, "an alert in a test needs a `device` that says something")
             .help("device: { name: ws-17 }");
     }
     (report.error_count() == errors).then_some(alert)
 }
 
-fn read_device(node: &Node, report: &mut Report<'_>) -> Device {
-    read::entries(node, "a device", DEVICE_KEYS, &[], report);
-    let mut device = Reader { node, report };
-    Device {
-        id: device.text("id"),
-        name: device.text("name"),
-        os: device.text("os"),
-        group: device.text("group"),
-        tags: device.texts("tags"),
-        risk: device.text("risk"),
-        ip: device.texts("ip").unwrap_or_default(),
+/// What the decoder says of an alert, at the place that it means.
+fn refuse(error: &DecodeError, node: &Node, report: &mut Report<'_>) {
+    let mut place = node;
+    if let Position::Pointer(pointer) = error.position() {
+        for step in pointer.split('/').skip(1) {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            let Some(inner) = inner(place, &step) else { break };
+            place = inner;
+        }
+    }
+    let detail = error.detail();
+    let code = if detail.starts_with("unknown key") { Code::UnknownKey } else { Code::InvalidValue };
+    let finding = report.error(code, place.span, format!("production would refuse this alert: {error}"));
+    if detail.starts_with("expected a string, found a number") || detail.starts_with("expected a string, found a boo") {
+        finding.help("quote it");
+    } else if detail.starts_with("expected an array") {
+        finding.help("write a list, for example `[a]`");
     }
 }
 
-struct Reader<'n, 'r, 's> {
-    node: &'n Node,
-    report: &'r mut Report<'s>,
-}
-
-impl Reader<'_, '_, '_> {
-    fn text(&mut self, key: &str) -> Option<String> {
-        let value = self.node.get(key)?;
-        self.scalar(key, value)
-    }
-
-    fn scalar(&mut self, key: &str, node: &Node) -> Option<String> {
-        match &node.value {
-            Value::Scalar { scalar: Scalar::Null, .. } => None,
-            Value::Scalar { text, .. } => Some(text.clone()),
-            _ => {
-                let message = format!("{key} must be text, not {}", node.describe());
-                self.report.error(Code::InvalidValue, node.span, message);
-                None
-            }
-        }
-    }
-
-    fn texts(&mut self, key: &str) -> Option<Vec<String>> {
-        let value = self.node.get(key)?;
-        match &value.value {
-            Value::List(items) => Some(items.iter().filter_map(|item| self.scalar(key, item)).collect()),
-            Value::Scalar { scalar: Scalar::Null, .. } => None,
-            _ => self.scalar(key, value).map(|text| vec![text]),
-        }
+fn inner<'n>(node: &'n Node, step: &str) -> Option<&'n Node> {
+    match &node.value {
+        Value::List(items) => items.get(step.parse::<usize>().ok()?),
+        _ => node.get(step),
     }
 }
 
@@ -225,7 +142,8 @@ pub(super) fn to_json(node: &Node) -> Json {
             Scalar::Null => Json::Null,
             Scalar::Bool(value) => Json::Bool(*value),
             Scalar::Int(number) => Json::from(*number),
-            Scalar::Float(number) => Json::from(*number),
+            // Whole numbers beyond those of the sort above stay whole.
+            Scalar::Float(number) => text.parse::<u64>().map_or_else(|_| Json::from(*number), Json::from),
             Scalar::Text => Json::String(text.clone()),
         },
         Value::List(items) => Json::Array(items.iter().map(to_json).collect()),

@@ -112,7 +112,10 @@ fn definitions() -> Value {
         "test": test(),
         "alert": alert(),
         "closed_alert": { "propertyNames": { "enum": super::rule_test::ALERT_KEYS } },
-        "device": closed(scalars(super::rule_test::DEVICE_KEYS), &[]),
+        "device": closed(with(texts(super::rule_test::DEVICE_KEYS), json!({
+            "tags": texts_or_none(),
+            "ip": { "type": ["string", "array", "null"], "items": { "type": "string" } },
+        })), &[]),
     })
 }
 
@@ -264,14 +267,16 @@ fn test() -> Value {
 fn alert() -> Value {
     let refer = |name: &str| json!({ "$ref": format!("#/definitions/{name}") });
     let words = Severity::ALL.map(|severity| severity.as_str());
-    let mut properties = scalars(super::rule_test::ALERT_KEYS);
+    let mut properties = texts(super::rule_test::ALERT_KEYS);
     let groups = json!({
+        "id": { "type": ["string", "integer"] },
+        "incident_id": { "type": ["string", "integer", "null"] },
         "severity": { "anyOf": [{ "enum": words }, { "type": "string", "pattern": "^[A-Za-z]+$" }] },
-        "threat": closed(scalars(&["name", "family"]), &[]),
-        "mitre": closed(scalars(&["technique"]), &[]),
-        "user": closed(scalars(&["name", "domain"]), &[]),
-        "file": closed(scalars(&["name", "path", "sha1", "sha256"]), &[]),
-        "labels": { "type": "object", "additionalProperties": refer("scalar") },
+        "threat": closed(texts(&["name", "family"]), &[]),
+        "mitre": closed(json!({ "technique": texts_or_none() }), &[]),
+        "user": closed(texts(&["name", "domain"]), &[]),
+        "file": closed(texts(&["name", "path", "sha1", "sha256"]), &[]),
+        "labels": { "type": "object", "additionalProperties": { "type": ["string", "null"] } },
         "device": refer("device"),
         "devices": { "type": "array", "items": refer("device") },
     });
@@ -284,9 +289,13 @@ fn alert() -> Value {
     })
 }
 
-/// Keys whose values are a scalar or a list of them.
-fn scalars(keys: &[&str]) -> Value {
-    let value = || json!({ "type": ["string", "number", "boolean", "null", "array"] });
+fn texts_or_none() -> Value {
+    json!({ "type": ["array", "null"], "items": { "type": "string" } })
+}
+
+/// Keys whose values are a text.
+fn texts(keys: &[&str]) -> Value {
+    let value = || json!({ "type": ["string", "null"] });
     Value::Object(keys.iter().map(|key| ((*key).to_owned(), value())).collect())
 }
 

@@ -1,5 +1,6 @@
 //! Selections at work: which of them hold for one alert and device.
 
+use super::diagnostic::Span;
 use super::facts::{Facts, Slot};
 use super::pattern::Pattern;
 
@@ -7,6 +8,8 @@ use super::pattern::Pattern;
 #[derive(Debug, Clone)]
 pub(super) struct Selection {
     pub(super) name: String,
+    /// Where the name stands.
+    pub(super) span: Span,
     pub(super) alternatives: Vec<Vec<FieldTest>>,
 }
 

@@ -1,9 +1,10 @@
 //! Comments: Jinja templates over the alert, the device and the rule, checked when the rule is loaded.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use minijinja::value::{Object, Rest, Value, ValueKind};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Rest, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
@@ -41,6 +42,7 @@ pub(super) fn environment() -> Environment<'static> {
     environment.set_formatter(|out, _state, value| write_value(out, value));
     environment.add_filter("default", default_filter);
     environment.add_filter("d", default_filter);
+    environment.add_test("none", |value: &Value| is_absent(value));
     environment
 }
 
@@ -58,7 +60,9 @@ fn write_value(out: &mut minijinja::Output<'_>, value: &Value) -> Result<(), Err
 }
 
 fn is_absent(value: &Value) -> bool {
-    value.is_none() || (value.kind() == ValueKind::Seq && value.len() == Some(0))
+    value.is_none()
+        || value.downcast_object_ref::<Absent>().is_some()
+        || (value.kind() == ValueKind::Seq && value.len() == Some(0))
 }
 
 /// Jinja's `default` also for values that the alert does not carry.
@@ -71,13 +75,42 @@ fn default_filter(value: &Value, others: Rest<Value>) -> Value {
     }
 }
 
+/// What the alert does not carry: it reads `unknown` wherever it ends up, and is false.
+#[derive(Debug)]
+struct Absent {
+    /// It stands for a list, and can be looped over.
+    is_list: bool,
+}
+
+impl Object for Absent {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        if self.is_list { ObjectRepr::Seq } else { ObjectRepr::Plain }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        if self.is_list { Enumerator::Empty } else { Enumerator::NonEnumerable }
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        false
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(ABSENT)
+    }
+}
+
+fn absent() -> Value {
+    Value::from_object(Absent { is_list: false })
+}
+
 /// Labels are free: one that an alert does not have is absent, not misspelt.
 #[derive(Debug)]
 struct Labels(BTreeMap<String, String>);
 
 impl Object for Labels {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(self.0.get(key.as_str()?).map_or(Value::from(()), Value::from))
+        Some(self.0.get(key.as_str()?).map_or_else(absent, Value::from))
     }
 }
 
@@ -89,11 +122,12 @@ fn context(alert: &Alert, device: &Device, rule: RuleFacts<'_>) -> Value {
     for (slot, field) in NamedField::ALL.iter().enumerate() {
         let (group, name) = field.as_str().split_once('.').unwrap_or(("", field.as_str()));
         let value = match facts.slot(slot) {
+            slot if field.is_list() && slot.values().first().is_none() => Value::from_object(Absent { is_list: true }),
             slot if field.is_list() => {
                 Value::from(slot.values().iter().map(|value| Value::from(value.text)).collect::<Vec<_>>())
             }
-            Slot::Missing => Value::from(()),
-            Slot::Present(values) => values.first().map_or(Value::from(()), |value| Value::from(value.text)),
+            Slot::Missing => absent(),
+            Slot::Present(values) => values.first().map_or_else(absent, |value| Value::from(value.text)),
         };
         groups.entry(group).or_default().insert(name, value);
     }
@@ -104,8 +138,8 @@ fn context(alert: &Alert, device: &Device, rule: RuleFacts<'_>) -> Value {
     let rule_values = BTreeMap::from([
         ("id", Value::from(rule.id)),
         ("title", Value::from(rule.title)),
-        ("level", rule.level.map_or(Value::from(()), Value::from)),
-        ("description", rule.description.map_or(Value::from(()), Value::from)),
+        ("level", rule.level.map_or_else(absent, Value::from)),
+        ("description", rule.description.map_or_else(absent, Value::from)),
     ]);
     Value::from(BTreeMap::from([
         ("alert", Value::from(alert_values)),
@@ -242,7 +276,8 @@ fn full_sample() -> (Alert, Device) {
         ip: vec!["192.0.2.1".to_owned()],
     };
     let alert = Alert {
-        id: "3212".to_owned(),
+        // The longest that Defender sends, and no number.
+        id: "da638900417123456789_-1043211987".to_owned(),
         title: text(),
         description: text(),
         severity: Severity::High,

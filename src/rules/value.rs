@@ -7,6 +7,7 @@ use super::detection::Setting;
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 use super::field::{Field, NamedField, Ordering, severity_word};
 use super::modifiers::Modifiers;
+use super::number::Number;
 use super::pattern::{Anchor, Bound, Comparison, MAX_REGEX_BYTES, PatternKind, TextShape};
 use super::time_part::TimePart;
 use super::transform::{self, Encoding};
@@ -57,11 +58,19 @@ pub(super) fn compile(
         }
         Scalar::Null => Some(PatternKind::Missing),
         Scalar::Bool(wanted) => Some(PatternKind::Bool(wanted)),
-        Scalar::Int(_) | Scalar::Float(_) => text.parse().ok().map(PatternKind::Number),
+        Scalar::Int(_) | Scalar::Float(_) => number(text, scalar).map(PatternKind::Number),
         Scalar::Text => {
             check_closed_words(field, text, node.span, report)?;
             text_pattern(Anchor::Whole, modifiers, text, node, report)
         }
+    }
+}
+
+fn number(text: &str, scalar: Scalar) -> Option<Number> {
+    match scalar {
+        // Not always written in decimal digits.
+        Scalar::Int(number) => Some(Number::Whole(number.into())),
+        _ => Number::parse(text),
     }
 }
 
@@ -213,14 +222,18 @@ fn compare(
             return None;
         }
         (Ordering::Severity, _) => severity_word(&text.to_lowercase()).map(Bound::Severity),
-        (Ordering::Number, Scalar::Int(_) | Scalar::Float(_)) => text.parse().ok().map(Bound::Number),
+        (Ordering::Number, Scalar::Int(_) | Scalar::Float(_)) => number(text, scalar).map(Bound::Number),
         (Ordering::Number, _) => None,
     };
     if bound.is_none() {
-        let wanted = if field.ordering() == Ordering::Severity { "a severity" } else { "a number" };
-        report
-            .error(Code::InvalidValue, node.span, format!("expected {wanted}, found `{text}`"))
-            .suggest(text, Severity::ALL.iter().map(|severity| severity.as_str()));
+        let by_severity = field.ordering() == Ordering::Severity;
+        let wanted = if by_severity { "a severity" } else { "a number" };
+        let finding = report.error(Code::InvalidValue, node.span, format!("expected {wanted}, found `{text}`"));
+        if by_severity {
+            finding.suggest(text, Severity::ALL.iter().map(|severity| severity.as_str()));
+        } else {
+            finding.help("write a number, without quotes");
+        }
     }
     bound.map(|bound| PatternKind::Compare(comparison, bound))
 }
@@ -233,7 +246,13 @@ fn substring(
     node: &Node,
     report: &mut Report<'_>,
 ) -> Option<PatternKind> {
-    if matches!(scalar, Scalar::Null) || text.is_empty() {
+    if matches!(scalar, Scalar::Null) {
+        report
+            .error(Code::InvalidValue, node.span, "`null` is no text that another could contain, begin or end with")
+            .help("where the alert does not say: write the field without a modifier, in a map of its own");
+        return None;
+    }
+    if text.is_empty() {
         report
             .error(Code::InvalidValue, node.span, "an empty text is part of every text: this would hold for everything")
             .help("to ask whether the field is there, write `|exists: true`");

@@ -6,23 +6,32 @@ use jiff::Timestamp;
 
 use super::contradiction::{Budget, is_contradictory};
 use super::coverage;
-use super::diagnostic::{Diagnostic, DiagnosticCode as Code, Report, Span};
-use super::document::Rule;
+use super::diagnostic::{Diagnostic, DiagnosticCode as Code, Report};
+use super::document::{Document, Rule};
 use super::field::Field;
 use super::filter::Filter;
 use super::normal_form;
-use super::response::Response;
 use super::source::SourceFile;
 
 /// Comparisons that are spent on one rule set: some tens of milliseconds.
 const BUDGET: u64 = 4_000_000;
 
-/// The warning that a rule will have once its last day has passed, and from when on.
-pub(super) fn expiry(title: &str, response: &Response, source: &SourceFile) -> Option<(Timestamp, Diagnostic)> {
-    let (date, end) = response.expires?;
+/// The warning that a rule or filter will have once its last day has passed, and from when on.
+pub(super) fn expiry(document: &Document, source: &SourceFile) -> Option<(Timestamp, Diagnostic)> {
+    let (code, span, (date, end), what) = match document {
+        Document::Rule(rule) => {
+            let response = rule.response.as_ref()?;
+            let what = format!("the rule \"{}\" matches nothing", rule.title);
+            (Code::ExpiredRule, response.expires_span, response.expires?, what)
+        }
+        Document::Filter(filter) => {
+            let what = format!("the filter \"{}\" takes nothing back", filter.title);
+            (Code::ExpiredFilter, filter.expires_span, filter.expires?, what)
+        }
+    };
     let mut report = Report::new(source);
-    let message = format!("the rule \"{title}\" matches nothing any more: it expired after {date}");
-    report.warning(Code::ExpiredRule, response.expires_span, message).help("remove the rule, or move `expires` on");
+    let message = format!("{what} any more: it expired after {date}");
+    report.warning(code, span, message).help("remove it, or move `expires` on");
     report.diagnostics.pop().map(|finding| (end, finding))
 }
 
@@ -39,11 +48,12 @@ pub(super) fn look(rules: &[Rule], filters: &[Filter], fields: &[Field], sources
             alternatives.retain(|alternative| !is_contradictory(alternative, fields, &mut budget));
         }
         if !rule.selections.is_empty() && alternatives.as_ref().is_some_and(Vec::is_empty) {
-            let place = place_of(source, rule, "condition");
             let message = "no alert can match this rule: its tests contradict each other";
-            report.warning(Code::NeverMatches, place, message).help("`rules explain` shows what each test wants");
+            report
+                .warning(Code::NeverMatches, rule.condition_span, message)
+                .help("`rules explain` shows what each test wants");
         } else {
-            warn_of_selections(rule, source, fields, &mut budget, &mut report);
+            warn_of_selections(rule, fields, &mut budget, &mut report);
         }
         findings.append(&mut report.diagnostics);
     }
@@ -62,36 +72,14 @@ pub(super) fn look(rules: &[Rule], filters: &[Filter], fields: &[Field], sources
     findings
 }
 
-fn warn_of_selections(
-    rule: &Rule,
-    source: &SourceFile,
-    fields: &[Field],
-    budget: &mut Budget,
-    report: &mut Report<'_>,
-) {
+fn warn_of_selections(rule: &Rule, fields: &[Field], budget: &mut Budget, report: &mut Report<'_>) {
     for selection in &rule.selections {
         let never = normal_form::of_selection(selection)
             .is_some_and(|parts| parts.iter().all(|alternative| is_contradictory(alternative, fields, budget)));
         if never {
-            let place = place_of(source, rule, &selection.name);
             let message =
                 format!("no alert can match the selection `{}`: its tests contradict each other", selection.name);
-            report.warning(Code::NeverMatches, place, message);
+            report.warning(Code::NeverMatches, selection.span, message);
         }
     }
-}
-
-/// Where a key of the detection stands; the rule's id where it is not at the start of a line.
-fn place_of(source: &SourceFile, rule: &Rule, key: &str) -> Span {
-    let mut start = 0;
-    for (number, line) in source.text.split_inclusive('\n').enumerate() {
-        let word = line.trim_start();
-        let is_here = word.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
-        if number + 1 >= rule.line as usize && is_here {
-            let start = start + line.len() - word.len();
-            return Span { start, end: start + key.len() };
-        }
-        start += line.len();
-    }
-    rule.id_span
 }

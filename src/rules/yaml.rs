@@ -4,14 +4,17 @@
 //! and tags are refused by name. Duplicate keys are findings here, because a map keeps all its entries.
 
 use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::diagnostic::{DiagnosticCode as Code, Report, Span};
 
-/// Nodes of one file, aliases expanded: bounds what a chain of aliases can grow to.
+/// Nodes of one file, with what anchors keep and aliases repeat: bounds what a chain of them can grow to.
 const MAX_NODES: usize = 200_000;
-/// Deepest nesting of lists and maps.
+/// A text counts as one more node for each so many bytes.
+const BYTES_PER_NODE: usize = 256;
+/// Deepest nesting of lists and maps, aliases expanded: trees are walked by recursion.
 const MAX_DEPTH: usize = 64;
 
 /// One value and where it stood.
@@ -84,12 +87,24 @@ impl Node {
         }
     }
 
-    fn count(&self) -> usize {
-        match &self.value {
-            Value::Scalar { .. } => 1,
-            Value::List(items) => 1 + items.iter().map(Self::count).sum::<usize>(),
-            Value::Map(entries) => 1 + entries.iter().map(|(_, node)| 1 + node.count()).sum::<usize>(),
+    /// What the node and all below it cost, in nodes.
+    fn cost(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar { text, .. } => text.len() / BYTES_PER_NODE,
+            Value::List(items) => items.iter().map(Self::cost).sum(),
+            Value::Map(entries) => {
+                entries.iter().map(|(key, node)| 1 + key.text.len() / BYTES_PER_NODE + node.cost()).sum()
+            }
         }
+    }
+
+    fn depth(&self) -> usize {
+        let below = match &self.value {
+            Value::Scalar { .. } => return 0,
+            Value::List(items) => items.iter().map(Self::depth).max(),
+            Value::Map(entries) => entries.iter().map(|(_, node)| node.depth()).max(),
+        };
+        1 + below.unwrap_or_default()
     }
 }
 
@@ -101,7 +116,7 @@ enum Frame {
 #[derive(Default)]
 struct Builder {
     stack: Vec<Frame>,
-    anchors: BTreeMap<usize, Node>,
+    anchors: BTreeMap<usize, Rc<Node>>,
     documents: Vec<Node>,
     nodes: usize,
 }
@@ -125,16 +140,29 @@ pub(super) fn load(report: &mut Report<'_>) -> Vec<Node> {
             }
             Err(error) => {
                 let start = error.marker().byte_offset().unwrap_or(source.text.len());
-                report.error(
-                    Code::InvalidYaml,
-                    Span { start, end: start },
-                    format!("not valid YAML: {}", error.info()),
-                );
+                let message = format!("not valid YAML: {}", error.info());
+                let finding = report.error(Code::InvalidYaml, Span { start, end: start }, message);
+                if let Some(help) = how_to_quote(source.text.get(start..).unwrap_or_default()) {
+                    finding.help(help);
+                }
                 break;
             }
         }
     }
     builder.documents
+}
+
+/// What begins with a mark of YAML, or has backslashes between double quotes, is usually meant as it stands.
+fn how_to_quote(rest: &str) -> Option<&'static str> {
+    match rest.chars().next()? {
+        '*' | '%' | '@' | '`' => {
+            Some("put it in single quotes: without them its first character means something to YAML")
+        }
+        '"' if rest.lines().next()?.contains('\\') => {
+            Some("put it in single quotes: between double ones a backslash begins an escape")
+        }
+        _ => None,
+    }
 }
 
 fn to_span(span: &granit_parser::Span) -> Span {
@@ -153,6 +181,10 @@ impl Builder {
                 }
                 let text = text.into_owned();
                 let plain = style == ScalarStyle::Plain && !forced_text;
+                if plain && is_too_long(&text) {
+                    let message = "a whole number with more digits than a number keeps";
+                    report.error(Code::InvalidValue, span, message).help("quote it: as a text it keeps all of them");
+                }
                 let scalar = if plain { resolve(&text) } else { Scalar::Text };
                 self.finish(Node { span, value: Value::Scalar { text, scalar } }, anchor, report)
             }
@@ -183,9 +215,14 @@ impl Builder {
                 None => true,
             },
             Event::Alias(target) => match self.anchors.get(&target).cloned() {
+                Some(node) if self.stack.len() + node.depth() > MAX_DEPTH => {
+                    let message = format!("with what this alias stands for, nested deeper than {MAX_DEPTH}");
+                    report.error(Code::InvalidYaml, span, message).help("nest less: write what is meant out flat");
+                    false
+                }
                 Some(node) => {
-                    self.nodes += node.count();
-                    self.finish(Node { span, value: node.value }, 0, report)
+                    self.spend(node.cost(), span, report)
+                        && self.finish(Node { span, value: node.value.clone() }, 0, report)
                 }
                 None => {
                     report.error(Code::InvalidYaml, span, "an alias to the value it stands in");
@@ -200,14 +237,23 @@ impl Builder {
         }
     }
 
-    fn finish(&mut self, node: Node, anchor: usize, report: &mut Report<'_>) -> bool {
-        self.nodes += 1;
+    /// Counts before anything is copied; false where it is too much.
+    fn spend(&mut self, nodes: usize, span: Span, report: &mut Report<'_>) -> bool {
+        self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
-            report.error(Code::InvalidYaml, node.span, format!("more than {MAX_NODES} values in one file"));
+            let message = format!("more than {MAX_NODES} values in one file, with what anchors and aliases repeat");
+            report.error(Code::InvalidYaml, span, message).help("split the file, or write less by aliases");
+        }
+        self.nodes <= MAX_NODES
+    }
+
+    fn finish(&mut self, node: Node, anchor: usize, report: &mut Report<'_>) -> bool {
+        let kept = if anchor == 0 { 0 } else { node.cost() };
+        if !self.spend(1 + kept, node.span, report) {
             return false;
         }
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, Rc::new(node.clone()));
         }
         match self.stack.last_mut() {
             None => {
@@ -261,7 +307,9 @@ fn resolve(text: &str) -> Scalar {
     if !starts_like_a_number {
         return Scalar::Text;
     }
-    if let Ok(number) = text.parse::<i64>() {
+    let hexadecimal = text.strip_prefix("0x").and_then(|digits| unsigned(digits, 16));
+    let octal = || text.strip_prefix("0o").and_then(|digits| unsigned(digits, 8));
+    if let Some(number) = text.parse::<i64>().ok().or(hexadecimal).or_else(octal) {
         return Scalar::Int(number);
     }
     let digits_only = text.chars().all(|character| character.is_ascii_digit() || "+-.eE".contains(character));
@@ -269,4 +317,15 @@ fn resolve(text: &str) -> Scalar {
         Ok(number) if digits_only && number.is_finite() => Scalar::Float(number),
         _ => Scalar::Text,
     }
+}
+
+fn unsigned(digits: &str, radix: u32) -> Option<i64> {
+    i64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))
+}
+
+/// A whole number beyond 64 bits: other parsers of Sigma refuse it, or read it as a fraction near it.
+fn is_too_long(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_whole && text.parse::<i64>().is_err() && text.parse::<u64>().is_err()
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::alert::{Alert, Decoded, Device};
+use super::production;
+use crate::alert::{Alert, Device};
 use crate::config::Config;
 use crate::event::{DeviceRef, EventBody, Mode, Requested};
-use crate::kafka::ConsumedRecord;
 use crate::rules::RuleSet;
 use crate::scheduler::{Protection, Protector, State};
 use crate::worker::Decider;
@@ -57,12 +57,7 @@ impl Surroundings<'_> {
             mode: self.config.mode,
             topic: self.config.kafka.alerts_topic.clone(),
         };
-        let record =
-            ConsumedRecord { partition: 0, offset: 0, timestamp: None, key: None, payload: None, headers: Vec::new() };
-        // Without a tenant in the configuration none is foreign.
-        let tenant = alert.tenant.clone().filter(|_| !decider.tenant.is_empty());
-        let alone = Alert { devices: device.cloned().into_iter().collect(), tenant, ..alert.clone() };
-        let decision = decider.decide_decoded(&record, &[Decoded { index: 0, alert: alone }], &[], now);
+        let decision = production::decide(&decider, alert, device, now);
         if let Some(reason) = decision.skipped.first() {
             return vec![stops("intake", format!("skipped: {reason}"))];
         }

@@ -60,6 +60,27 @@ fn each_rule_that_matches_says_what_it_gives() {
 }
 
 #[test]
+fn what_production_skips_is_noted() {
+    let rules = set(&["scan: Quick"]);
+    let shown = |alert: &Alert| render_text(&run(&rules, std::slice::from_ref(alert), true, now()));
+    assert!(!shown(&alert(device())).contains("note:"));
+    let closed = Alert { status: Some("Resolved".to_owned()), ..alert(device()) };
+    for (alert, reason) in [
+        (closed, "alert_closed"),
+        (alert(Device { id: None, ..device() }), "ambiguous_device"),
+        (alert(Device { id: Some("17".to_owned()), ..device() }), "bad_device_id"),
+        (Alert { devices: Vec::new(), ..alert(device()) }, "no_device"),
+    ] {
+        let text = shown(&alert);
+        assert!(text.contains(&format!("\nnote: in production the alert is skipped ({reason}): ")), "{text}");
+        let report = serde_json::to_value(run(&rules, &[alert], true, now())).unwrap();
+        assert_eq!(report["explanations"][0]["skipped"], reason);
+    }
+    let nothing = Alert { category: None, devices: Vec::new(), ..alert(device()) };
+    assert!(!shown(&nothing).contains("note:"), "no rule wants anything");
+}
+
+#[test]
 fn the_guard_that_would_stop_it_is_named() {
     let rules = set(&["scan: Quick, max_alert_age: 2h, limit: { devices: 5, per: 1h }"]);
     let mut config = Config { mode: Mode::Live, ..Config::default() };

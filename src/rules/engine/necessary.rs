@@ -65,7 +65,7 @@ impl Reader<'_> {
             };
             for index in indexes {
                 // Wanted is one map of any number of tests; not wanted is any number of maps of one test.
-                let Selection { name: _, alternatives } = &rule.selections[*index];
+                let Selection { name: _, span: _, alternatives } = &rule.selections[*index];
                 let one_test = |tests: &Vec<FieldTest>| tests.len() == 1;
                 if if wanted { alternatives.len() != 1 } else { !alternatives.iter().all(one_test) } {
                     return None;
@@ -89,7 +89,7 @@ impl Reader<'_> {
     }
 
     fn selection(&mut self, selection: &Selection) -> Clauses {
-        let Selection { name: _, alternatives } = selection;
+        let Selection { name: _, span: _, alternatives } = selection;
         let alternatives: Vec<Clauses> = alternatives
             .iter()
             .map(|tests| all_of(tests.iter().flat_map(|test| self.test(test)).collect::<Vec<_>>()))

@@ -131,6 +131,12 @@ fn every_kind_of_error_has_its_place_and_its_words() {
             "group of values",
         ),
         (
+            "DETECTION_s\nresponse: { scan: Quick, comment: '{{ alert.id | int }}' }\n",
+            Code::InvalidTemplate,
+            (8, 35),
+            "cannot be rendered",
+        ),
+        (
             "DETECTION_s\nresponse: { scan: Quick, comment: '{{ alert.id | nope }}' }\n",
             Code::InvalidTemplate,
             (8, 35),
@@ -225,6 +231,8 @@ fn every_kind_of_error_has_its_place_and_its_words() {
         ("TESTseverity|gte: hi", Code::InvalidValue, (6, 19), "a severity"),
         ("TESTseverity: hihg", Code::InvalidValue, (6, 15), "did you mean `high`"),
         ("TESTincident_id|gt: many", Code::InvalidValue, (6, 21), "a number"),
+        ("TESTincident_id: 99999999999999999999", Code::InvalidValue, (6, 18), "quote it"),
+        ("TESTfile.sha1: [1234567890123456789012345678901234567890]", Code::InvalidValue, (6, 17), "quote it"),
         ("TESTcategory|exists: maybe", Code::InvalidValue, (6, 22), "`true` or `false`"),
         ("TESTcategory|re: 'a('", Code::InvalidRegex, (6, 18), "unclosed group"),
         (r"TESTcategory|re: '(\w{500}){500}'", Code::InvalidRegex, (6, 18), "size limit"),

@@ -45,9 +45,44 @@ fn a_filter_takes_back_the_matches_of_its_rules() {
 #[test]
 fn a_filter_is_for_rules_of_its_logsource_until_it_expires() {
     assert!(matching(&(two_rules() + &filter("any", "logsource: { category: Alert }\n"))).is_empty());
-    assert_eq!(matching(&(two_rules() + &filter("any", "logsource: { category: alert, product: x }\n"))).len(), 2);
+    let third = rule("s:\n  category: other\ncondition: s", "")
+        .replace("0001", "0003")
+        .replace("alert }", "alert, product: x }");
+    let narrow = filter("any", "logsource: { category: alert, product: x }\n");
+    assert_eq!(matching(&(two_rules() + "---\n" + &third + &narrow)).len(), 2, "of another logsource");
     assert!(matching(&(two_rules() + &filter("any", "expires: 2026-05-01\n"))).is_empty(), "its last day");
     assert_eq!(matching(&(two_rules() + &filter("any", "expires: 2026-04-30\n"))).len(), 2);
+}
+
+#[test]
+fn a_filter_that_is_for_no_rule_is_refused() {
+    let lab = |logsource: &str| {
+        format!("title: lab\n{logsource}filter: {{ rules: any, s: {{ title: a }}, condition: not s }}\n")
+    };
+    let narrow = lab("logsource: { category: alert, product: x }\n");
+    refused(
+        &lab(""),
+        &[("title: lab", "title: lab\nlogsource: { category: alerts }", Code::UnknownRule, 2, "`category: alert`")],
+    );
+    assert!(RuleSet::from_sources([("b.yml", narrow.clone())]).is_ok(), "nothing to be for yet");
+    let bare = two_rules().replace("logsource: { category: alert }\n", "");
+    let found = RuleSet::from_sources([("a.yml", bare), ("b.yml", narrow)]).unwrap_err();
+    assert!(found.to_string().contains("no rule has a `logsource`"), "{found}");
+}
+
+#[test]
+fn a_filter_whose_day_has_passed_is_warned_of() {
+    let rules = load(&(two_rules() + &filter("any", "expires: 2026-04-30\n")));
+    let found = |time: &str| rules.warnings_at(time.parse().unwrap());
+    assert!(found("2026-04-30T23:59:59Z").is_empty());
+    let warnings = found("2026-05-01T00:00:00Z");
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(
+        (warnings[0].code, warnings[0].line, warnings[0].column),
+        (Code::ExpiredFilter, 22, 10),
+        "{}",
+        warnings[0]
+    );
 }
 
 #[test]

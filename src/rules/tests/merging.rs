@@ -124,6 +124,37 @@ fn comments_are_one_safe_line() {
 }
 
 #[test]
+fn an_absent_value_reads_unknown_wherever_it_ends_up() {
+    let bare = crate::alert::Alert { id: "7".to_owned(), category: Some("malware".to_owned()), ..Default::default() };
+    for (template, expected) in [
+        ("{{ device.name }}", "unknown"),
+        ("{{ device.name | upper }}", "UNKNOWN"),
+        ("{{ alert.labels.x | trim }}", "unknown"),
+        ("{{ 'on ' ~ device.name ~ '!' }}", "on unknown!"),
+        ("{{ device.tags }}", "unknown"),
+        ("{{ 'with ' ~ device.tags }}", "with unknown"),
+        ("{{ rule.description | upper }}", "UNKNOWN"),
+        ("{{ device.name | upper | default('it') }}", "UNKNOWN"),
+        ("{{ device.name | default('it') | upper }}", "IT"),
+        ("{{ device.name | d('it') }}", "it"),
+        ("{{ device.tags | default('no tags') }}", "no tags"),
+        ("{{ device.name or 'it' }}", "it"),
+        ("{{ 'yes' if device.name else 'no' }}", "no"),
+        ("{{ 'none' if device.name is none else 'some' }}", "none"),
+        ("{{ 'none' if device.name is not none else 'some' }}", "some"),
+        ("{{ 'same' if device.name == 'unknown' else 'other' }}", "other"),
+        ("{% for tag in device.tags %}{{ tag }}{% else %}no tags{% endfor %}", "no tags"),
+        ("{{ device.tags | length }} {{ device.tags | join(', ') }}", "0"),
+    ] {
+        let rules = load(&document(1, "high", &format!("{{ scan: Quick, comment: \"{template}\" }}")));
+        match super::evaluate(&rules, &bare).decision {
+            Decision::Scan(scan) => assert_eq!(scan.comment, expected, "{template}"),
+            other => panic!("{template}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_comment_that_renders_to_nothing_is_an_evaluation_error() {
     let mut alert = sample();
     let text = document(1, "high", "{ scan: Quick, comment: \"{{ alert.title }}\" }");

@@ -1,5 +1,6 @@
 //! What holds of the rules room.
 
+mod alerts;
 mod counting;
 mod defaults;
 mod errors;
@@ -10,7 +11,9 @@ mod indexed;
 mod intervals;
 mod joined;
 mod language;
+mod limits;
 mod merging;
+mod messages;
 mod oracle;
 mod properties;
 mod schema;

@@ -312,6 +312,7 @@ fn the_oracle_departs_where_the_guide_says() {
         ("title|fieldref: device.tags", "vip", true),
         ("created_at|hour|gte: 3", "x", true),
         ("title: true", "yes", false),
+        ("title: 9007199254740993", "9007199254740992", false),
     ];
     for (test, title, expected) in cases {
         let text = super::rule(&format!("s:\n  {test}\ncondition: s"), "scan: Quick");

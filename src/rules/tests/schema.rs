@@ -42,7 +42,7 @@ response:
   expires: 2027-06-30
 tests:
   - name: n
-    alert: { id: 1, severity: High, threat: { name: x }, labels: { a: 1 }, device: { name: a, tags: [b] }, odd: 1 }
+    alert: { id: 1, severity: High, threat: { name: x }, labels: { a: x }, device: { name: a, tags: [b] }, odd: 1 }
     expect: scan
 ";
 

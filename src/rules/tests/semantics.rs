@@ -1,6 +1,7 @@
 //! Each modifier, value and condition form against one alert.
 
 use super::{matches, rule, sample};
+use crate::alert::Alert;
 
 fn holds(test: &str) -> bool {
     matches(&rule(&format!("s:\n  {test}\ncondition: s"), "scan: Quick"), &sample())
@@ -193,4 +194,32 @@ fn only_rules_that_ask_for_raw_make_the_set_need_it() {
     let with = rule("s:\n  raw.a.b: malware\ncondition: s", "scan: Quick");
     assert!(!super::load(&without).needs_raw());
     assert!(super::load(&with).needs_raw());
+}
+
+#[test]
+fn whole_numbers_are_compared_exactly() {
+    let cases: &[(&str, &str, bool)] = &[
+        ("incident_id: 638900417123456789", "638900417123456789", true),
+        ("incident_id: 638900417123456789", "638900417123456790", false),
+        ("incident_id: 18446744073709551615", "18446744073709551615", true),
+        ("incident_id: 18446744073709551615", "18446744073709551614", false),
+        ("incident_id: '12345678901234567890123'", "12345678901234567890123", true),
+        ("incident_id|gt: 5", "12345678901234567890123", true),
+        ("incident_id|gt: 9007199254740992", "9007199254740993", true),
+        ("incident_id|gte: 9007199254740993", "9007199254740992", false),
+        ("incident_id|lt: -9007199254740992", "-9007199254740993", true),
+        ("incident_id: 5", "5.0", true),
+        ("incident_id: 5", "05", true),
+        ("incident_id|gt: 5.5", "6", true),
+        ("incident_id: 0x10", "16", true),
+        ("incident_id: 0o17", "15", true),
+        ("incident_id|gte: 0x10", "15", false),
+        ("incident_id: '0x10'", "0x10", true),
+        ("incident_id: 0xfg", "0xfg", true),
+    ];
+    for (test, id, expected) in cases {
+        let alert = Alert { incident_id: Some((*id).to_owned()), ..sample() };
+        let text = rule(&format!("s:\n  {test}\ncondition: s"), "scan: Quick");
+        assert_eq!(matches(&text, &alert), *expected, "{test} on {id}");
+    }
 }

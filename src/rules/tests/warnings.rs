@@ -62,6 +62,22 @@ fn a_selection_that_nothing_matches_is_found_where_it_stands() {
     assert_eq!(found(text), [(Code::NeverMatches, 7)]);
 }
 
+#[test]
+fn what_is_found_stands_in_its_own_rule() {
+    let flow = "{ s: { severity: low, severity|gte: high }, t: { category: a, category|neq: a }, condition: s or t }";
+    let document = |id: u8, detection: &str| {
+        format!(
+            "title: t{id}\nid: 00000000-0000-4000-8000-00000000000{id}\nlogsource: {{ category: alert }}\ndetection: {detection}\n---\n"
+        )
+    };
+    let text = document(1, flow)
+        + &document(2, "\n  s:\n    category: a\n  condition: s")
+        + &document(3, "{ s: { category: a }, u: { category: a, category|neq: a }, condition: s or u }");
+    let rules = RuleSet::from_sources([("a.yml", text)]).unwrap();
+    let found: Vec<_> = rules.warnings().iter().map(|finding| (finding.code, finding.line, finding.column)).collect();
+    assert_eq!(found, [(Code::NeverMatches, 4, 93), (Code::NeverMatches, 17, 34)]);
+}
+
 fn two(one: (&str, &str), other: (&str, &str)) -> Vec<Diagnostic> {
     let document = |number: u8, (detection, response): (&str, &str)| {
         let id = format!("00000000-0000-4000-8000-00000000000{number}");
