@@ -11,13 +11,14 @@ use crate::event::DeviceRef;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProtectedDevices {
-    /// Defender machine ids.
+    /// Devices with these Defender machine ids are never scanned.
     pub ids: Vec<String>,
-    /// Computer names, for example `dc-*`. A short name also protects its fully qualified form.
+    /// Devices with these computer names are never scanned; `*` and `?` stand for any characters, for example `dc-*`. A short
+    /// name also protects its fully qualified form.
     pub names: Vec<String>,
-    /// Machine tags.
+    /// Devices with these machine tags are never scanned. Where an alert does not tell the tags, the device is looked up.
     pub tags: Vec<String>,
-    /// Device groups.
+    /// Devices in these device groups are never scanned; `*` and `?` stand for any characters.
     pub groups: Vec<String>,
 }
 
