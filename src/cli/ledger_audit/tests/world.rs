@@ -91,14 +91,8 @@ impl World {
     fn take_over(&mut self) {
         self.claims += 1;
         let claim = format!("claim-{}", self.claims);
-        let scheduler = Scheduler::new(
-            self.settings.clone(),
-            Mode::Live,
-            claim.clone(),
-            None,
-            Duration::from_secs(600),
-            u64::from(self.claims),
-        );
+        let (settings, carry_after, seed) = (self.settings.clone(), Duration::from_secs(600), u64::from(self.claims));
+        let scheduler = Scheduler::new(settings, Mode::Live, claim.clone(), None, carry_after, seed);
         self.append(self.now, Claim { claim, owner: "w".to_owned(), version: "0".to_owned() }.into());
         if self.owners.len() > 1 || self.chance(50) {
             self.owners.clear();
@@ -125,10 +119,12 @@ impl World {
             // A rule that is not active now asks for nothing; another may ask for less.
             rule_ids.push("rule-inactive".to_owned());
             if !terms.awaits_threshold {
-                let other = RuleAsk { rule_id: "rule-other".to_owned(), scan_type: ScanType::Quick, priority: 0 };
-                terms.asks = vec![RuleAsk { rule_id: rule_id.clone(), scan_type, priority }];
-                terms.asks.extend((named.random_range(0..3) == 0).then_some(other));
-                rule_ids.extend(terms.asks.iter().skip(1).map(|ask| ask.rule_id.clone()));
+                terms.asks.push(RuleAsk { rule_id: rule_id.clone(), scan_type, priority });
+                if named.random_range(0..3) == 0 {
+                    let rule_id = "rule-other".to_owned();
+                    rule_ids.push(rule_id.clone());
+                    terms.asks.push(RuleAsk { rule_id, scan_type: ScanType::Quick, priority: 0 });
+                }
             }
         }
         let body = Requested {
