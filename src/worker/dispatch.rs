@@ -63,6 +63,8 @@ struct Running {
     last_word: Option<String>,
     /// Answers that came while the ledger was being replayed.
     held: Vec<Reply>,
+    /// Answers to scan calls whose record was not read back yet: it may never reach the ledger.
+    answered: Vec<Reply>,
     winding_down: bool,
 }
 
@@ -91,6 +93,7 @@ impl Running {
             claim_again: None,
             last_word: None,
             held: Vec::new(),
+            answered: Vec::new(),
             winding_down: false,
         }
     }
@@ -188,6 +191,7 @@ impl Running {
     fn reply(&mut self, reply: Reply) {
         match &mut self.lane {
             Some(lane) if lane.is_owner() || lane.stopped().is_some() => {
+                self.answered.extend(Some(&reply).filter(|reply| matches!(reply, Reply::Scan { .. })).cloned());
                 let calls = lane.reply(reply, Timestamp::now());
                 self.spawn(calls);
             }
@@ -224,6 +228,9 @@ impl Running {
         if self.lane.as_ref().is_some_and(Lane::is_owner) {
             self.dispatch.not_halted.set(true);
             self.last_word = None;
+            if let Some(lane) = &self.lane {
+                self.answered.retain(|reply| lane.awaits(reply));
+            }
             for reply in std::mem::take(&mut self.held) {
                 self.reply(reply);
             }

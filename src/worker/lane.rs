@@ -15,7 +15,7 @@ use super::position::PositionMetadata;
 use crate::defender::LeaveBy;
 use crate::event::{Claim, EventBody, EventError, Genesis, Mode, ScanEvent};
 use crate::kafka::{Assigned, KafkaError, LedgerRecord, LedgerWriter};
-use crate::scheduler::{Applied, BreakerState, Call, Command, Reply, Scheduler, Settings};
+use crate::scheduler::{Applied, BreakerState, Call, Command, Phase, Reply, Scheduler, Settings};
 
 /// What every lane of this worker needs.
 #[derive(Debug, Clone)]
@@ -242,6 +242,13 @@ impl Lane {
         let commands = self.scheduler.reply(reply, now);
         self.watch_breaker(now);
         self.execute(commands)
+    }
+
+    /// Whether the ledger, as far as it was read, does not know yet what an answer to a scan call says.
+    pub(crate) fn awaits(&self, reply: &Reply) -> bool {
+        let Reply::Scan { scan_id, attempt, .. } = reply else { return false };
+        let scan = self.scheduler.state().scans.get(scan_id);
+        scan.is_some_and(|scan| scan.attempt == *attempt && matches!(scan.phase, Phase::Intended { .. }))
     }
 
     fn watch_breaker(&mut self, now: Timestamp) {

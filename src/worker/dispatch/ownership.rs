@@ -44,10 +44,17 @@ impl Running {
         self.dispatch.context.accounts.show(&Snapshot::default());
     }
 
+    /// Its writer goes with it, and with that what was not sent. What came of calls is held for the next ownership; the fold
+    /// ignores what reached the ledger all the same.
+    fn drop_lane(&mut self) {
+        self.lane = None;
+        self.held.append(&mut self.answered);
+    }
+
     /// Leaves the group, to join it again in a while: at once would be once more and once more where joining does not help.
     pub(super) fn leave(&mut self) {
         self.disowned();
-        self.lane = None;
+        self.drop_lane();
         self.consumer = None;
         self.claim_again = Some(Instant::now() + REJOIN_AFTER);
     }
@@ -56,7 +63,7 @@ impl Running {
     /// a consumer that is no longer heard.
     pub(super) fn join_again(&mut self) -> Result<(), KafkaError> {
         self.disowned();
-        self.lane = None;
+        self.drop_lane();
         self.consumer = Some(LedgerConsumer::join(&self.dispatch.kafka)?);
         Ok(())
     }
@@ -72,18 +79,16 @@ impl Running {
             Err(error) => {
                 tracing::warn!(%error, code = error.code(), "The ledger's partition cannot be claimed; it is tried again.");
                 // A lane of an earlier assignment has not read what came since.
-                self.lane = None;
+                self.drop_lane();
                 self.show_nothing();
                 self.claim_again = Some(Instant::now() + self.dispatch.settings.reclaim_delay);
                 return;
             }
         };
+        self.drop_lane();
         match Lane::begin(self.dispatch.context.clone(), writer, &assigned, rand::random(), Timestamp::now()) {
             Ok(lane) => self.lane = Some(lane),
-            Err(stop) => {
-                self.lane = None;
-                self.say(&stop);
-            }
+            Err(stop) => self.say(&stop),
         }
     }
 

@@ -168,3 +168,59 @@ async fn nothing_is_claimed_while_it_winds_down() {
     assert_eq!(scene.metric("owned_partitions{").iter().filter(|value| *value != "0").count(), 0);
     assert!(scene.running.is_settled(), "nothing is left to wait for");
 }
+
+fn record(offset: i64, event: &serde_json::Value) -> LedgerInput {
+    let known =
+        serde_json::json!({ "schema_version": 1, "min_reader": 1, "time": Timestamp::now(), "tenant": "contoso" });
+    let mut whole = known.as_object().cloned().expect("an object");
+    whole.extend(event.as_object().cloned().expect("an object"));
+    let event = ScanEvent::from_json(serde_json::Value::from(whole).to_string().as_bytes());
+    assert!(event.is_ok(), "{event:?}");
+    LedgerInput::Record(LedgerRecord { partition: PARTITION, offset, timestamp: None, event })
+}
+
+/// The log of a claim under which a scan is intended.
+fn intended_by(claim: &str) -> Vec<LedgerInput> {
+    let alert = serde_json::json!({ "id": "3212", "severity": "high", "topic": "alerts", "partition": 0, "offset": 1,
+        "index": 0 });
+    let soon = Timestamp::now() + Duration::from_secs(300);
+    let requested = serde_json::json!({ "event": "requested", "request_ids": ["r"], "device": { "id": "d" },
+        "alerts": [alert], "rule_ids": [], "ruleset": "r", "scan_type": "Quick", "priority": 1, "comment": "c",
+        "mode": "live", "expires_at": soon, "cooldown_seconds": 0 });
+    let intent = serde_json::json!({ "event": "intent", "claim": claim, "scan_id": "s", "attempt": 1,
+        "request_ids": ["r"], "device": { "id": "d" }, "alerts": [alert], "rule_ids": [], "scan_type": "Quick",
+        "priority": 1, "comment": "c [scan s]", "latest_arrival": soon, "resolve_after": soon, "cooldown_seconds": 0 });
+    let claimed = serde_json::json!({ "event": "claim", "claim": claim, "owner": "test", "version": "0" });
+    [claimed, requested, intent].iter().zip(0..).map(|(event, offset)| record(offset, event)).collect()
+}
+
+#[tokio::test]
+async fn an_answer_whose_record_may_not_have_reached_the_ledger_is_kept_for_the_next_ownership() {
+    let answer = || ScanReply::InDoubt { detail: "told".to_owned(), retry_after: None };
+    let reply = || Reply::Scan { scan_id: "s".to_owned(), attempt: 1, answer: answer() };
+    let mut scene = Scene::owning();
+    let claim = scene.running.lane.as_ref().expect("a lane").claim().to_owned();
+    for input in intended_by(&claim) {
+        scene.running.handle(input);
+    }
+    scene.running.reply(reply());
+    scene.running.after_round();
+    scene.running.join_again().expect("it joins");
+    assert_eq!(scene.running.held, [reply()]);
+
+    // What the ledger is known to hold needs no keeping, and what is no scan is asked anew.
+    let mut scene = Scene::owning();
+    let claim = scene.running.lane.as_ref().expect("a lane").claim().to_owned();
+    for input in intended_by(&claim) {
+        scene.running.handle(input);
+    }
+    scene.running.reply(reply());
+    let withdrawn = serde_json::json!({ "event": "withdrawn", "claim": claim, "scan_id": "s", "attempt": 1,
+        "withdrawn": "halted" });
+    scene.running.handle(record(3, &withdrawn));
+    scene.running.after_round();
+    scene.running.join_again().expect("it joins");
+    assert_eq!(scene.running.held, []);
+    scene.running.reply(Reply::LookUp { device_id: "d".to_owned(), answer: ReadReply::NotPermitted });
+    assert_eq!(scene.running.held, [], "it may be old by then");
+}
