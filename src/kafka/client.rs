@@ -67,7 +67,7 @@ impl ClientContext for LogContext {
     }
 }
 
-pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{message}");
@@ -80,7 +80,7 @@ pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-pub(super) fn client_error(error: &ClientError, reason: &str) {
+fn client_error(error: &ClientError, reason: &str) {
     // librdkafka goes on by itself; callers learn of what concerns them from their own calls.
     tracing::warn!(target: "librdkafka", %error, "{reason}");
 }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::look_up::{Asked, LookUps};
 use super::shared::{Shared, Stage};
 use super::{Assigned, Committed, GroupEvent, GroupOptions, Senders};
-use crate::kafka::client::{client_error, log_line};
+use crate::kafka::client::LogContext;
 use crate::kafka::error::KafkaError;
 use crate::kafka::record::ConsumedRecord;
 
@@ -34,6 +34,7 @@ pub(super) struct GroupContext {
     shared: Arc<Shared>,
     events: Senders,
     release_budget: Duration,
+    log: LogContext,
 }
 
 impl GroupContext {
@@ -78,11 +79,11 @@ impl GroupContext {
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_line(level, facility, message);
+        self.log.log(level, facility, message);
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        client_error(&error, reason);
+        self.log.error(error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -111,7 +112,8 @@ pub(super) fn start(
     events: Senders,
     end: oneshot::Sender<()>,
 ) -> Result<Weak<BaseConsumer<GroupContext>>, KafkaError> {
-    let context = GroupContext { shared, events, release_budget: options.release_budget };
+    let log = LogContext::of(config);
+    let context = GroupContext { shared, events, release_budget: options.release_budget, log };
     let consumer: BaseConsumer<GroupContext> =
         config.create_with_context(context).map_err(|error| KafkaError::client(&error))?;
     consumer.subscribe(&[&options.topic]).map_err(|error| KafkaError::client(&error))?;
