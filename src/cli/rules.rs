@@ -13,11 +13,9 @@ use super::rules_diff::{self, RulesDiffArgs};
 use super::rules_explain::{self, RulesExplainArgs};
 use super::rules_test::{self, RulesTestArgs};
 use super::{CliError, Context, Exit, OutputFormat, load_rules, load_sections, runtime, schemas};
-use crate::alert::{Settings as AlertSettings, decode};
+use crate::alert::decode;
 use crate::config::Config;
-use crate::event::ScanEvent;
-use crate::kafka::{Cluster, RecordStream, ScanExtent};
-use crate::scheduler::State;
+use crate::worker::read_state;
 
 /// The commands about rules.
 #[derive(Debug, clap::Subcommand)]
@@ -89,18 +87,20 @@ fn test(args: &RulesTestArgs, context: &mut Context) -> Result<(), CliError> {
 }
 
 fn explain(args: &RulesExplainArgs, context: &mut Context) -> Result<(), CliError> {
+    let asked = args.config.config.is_some() || args.ledger;
+    let sections: &[&str] = if args.ledger { &["alerts", "scheduler", "kafka"] } else { &["alerts", "scheduler"] };
+    let config =
+        if asked { load_sections(args.config.config.as_deref(), sections, context)? } else { Config::default() };
     let rules = Arc::new(load_rules(&args.rules)?);
     let bytes = read(&args.alert)?;
-    let options = AlertSettings::default().options(rules.needs_raw());
-    let decoded = decode(&bytes, &options)
+    let decoded = decode(&bytes, &config.alerts.options(rules.needs_raw()))
         .map_err(|error| CliError::InputErrors(format!("{}: {}: {error}", args.alert.display(), error.code())))?;
     let alerts: Vec<_> = decoded.into_iter().map(|decoded| decoded.alert).collect();
     let now = Timestamp::now();
     let mut report = rules_explain::run(&rules, &alerts, args.only_matches, now);
-    if args.config.config.is_some() || args.ledger {
-        let sections: &[&str] = if args.ledger { &["scheduler", "kafka"] } else { &["scheduler"] };
-        let config = load_sections(args.config.config.as_deref(), sections, context)?;
-        let state = if args.ledger { Some(runtime()?.block_on(fold(&config))?) } else { None };
+    if asked {
+        let folded = args.ledger.then(|| runtime().map(|runtime| runtime.block_on(read_state(&config.kafka))));
+        let state = folded.transpose()?.transpose().context("cannot read the ledger")?;
         let surroundings = rules_explain::Surroundings { config: &config, state: state.as_ref() };
         rules_explain::add_guards(&mut report, &rules, &alerts, &surroundings, now);
     }
@@ -108,20 +108,6 @@ fn explain(args: &RulesExplainArgs, context: &mut Context) -> Result<(), CliErro
         OutputFormat::Json => context.json(&report),
         OutputFormat::Text => context.line(rules_explain::render_text(&report).trim_end()),
     }
-}
-
-/// What the ledger has come to by now.
-async fn fold(config: &Config) -> anyhow::Result<State> {
-    let kafka = &config.kafka;
-    let mut records = RecordStream::open(kafka, Cluster::Ledger, &kafka.ledger_topic, ScanExtent::Everything).await?;
-    let mut state = State::default();
-    while let Some(record) = records.next().await {
-        let record = record?;
-        if record.partition == kafka.ledger.partition {
-            state.apply(record.offset, &ScanEvent::from_json(record.payload.as_deref().unwrap_or_default())?);
-        }
-    }
-    Ok(state)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {

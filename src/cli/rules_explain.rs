@@ -34,7 +34,8 @@ pub struct RulesExplainArgs {
     /// Only rules that match, not why the others do not.
     #[arg(long)]
     pub only_matches: bool,
-    /// Also tell which guard of this configuration would stop the scan: mode, age, protections and so on.
+    /// Also tell which guard of this configuration would stop the scan: mode, age, protections and so on. Its bounds on a record
+    /// hold for the file.
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Also read the ledger of the configuration, for what it remembers of the device: rest, open scan, orders.

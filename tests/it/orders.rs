@@ -162,6 +162,15 @@ async fn silences_and_re_arming_by_command_are_what_the_ledger_folds_to() {
     let rearm = json!({ "author": "jane", "rule": "r-1" });
     let (status, body) = worker.admin("POST", "/admin/rearm", &rearm).expect("an answer");
     assert_eq!((status, &body["code"]), (404, &json!("not_tripped")), "{body}");
+    let alert = scene.worker_config().with_file_name("alert.json");
+    std::fs::write(&alert, &load.lines[0]).expect("a file");
+    let (alert, rules) =
+        (alert.display().to_string(), scene.worker_config().with_file_name("rules").display().to_string());
+    let explain = ["rules", "explain", "--rules", &rules, "--alert", &alert, "--ledger", "--output", "json"];
+    let explained = json(scene.command(&explain));
+    let guards = explained["explanations"][0]["guards"].as_array().cloned().unwrap_or_default();
+    let stops = |name: &str| guards.iter().any(|guard| guard["guard"] == name && guard["verdict"] == "stops");
+    assert!(stops("cooldown") && stops("duplicate"), "the ledger remembers the scan and its alert: {guards:?}");
     let (status, body) = worker.admin("POST", "/admin/reload-rules", &json!({ "author": "jane" })).expect("an answer");
     assert!(status == 501 || status == 200, "{status}: {body}");
     let (code, _, error) = scene.command(&["silences", "list", "--url", "http://127.0.0.1:1"]);
