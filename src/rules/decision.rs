@@ -188,6 +188,7 @@ pub struct ScanDecision {
 /// What a rule set says about one (alert, device).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one is made for each observation and handed on; a box would cost more")]
 pub enum Decision {
     /// A scan is wanted.
     Scan(ScanDecision),
