@@ -260,11 +260,16 @@ impl Scheduler {
         for fact in orders.into_iter().chain(self.unfit_to_carry(old, now)) {
             commands.push(Command::Append { time: now, body: Box::new(fact.into()) });
         }
+        // What a former owner's call came to may land at any moment, and says more of rest and row than what is known here.
+        let in_doubt = |device: &DeviceState| {
+            let scan = device.scan.as_ref().and_then(|scan| self.state.scans.get(scan));
+            scan.is_some_and(|scan| scan.begun_at().is_some())
+        };
         let mut resting: Vec<_> = self
             .state
             .devices
             .iter()
-            .filter(|(id, _)| !self.local.is_busy(id))
+            .filter(|(id, device)| !self.local.is_busy(id) && !in_doubt(device))
             .filter_map(|(id, device)| Some((id.clone(), device.cooldown.clone()?, device.row.clone())))
             .filter(|(_, cooldown, row)| {
                 let row_is_old = row.as_ref().is_some_and(|row| row.until > now && row.time < old);

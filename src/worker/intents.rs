@@ -41,8 +41,8 @@ impl Intents {
     /// A record is about to be appended; tells the attempt if it is an intent.
     pub(crate) fn appended(&mut self, time: Timestamp, body: &EventBody) -> Option<Attempt> {
         let EventBody::Intent(intent) = body else { return None };
-        // One that was withdrawn is never called.
-        self.made.retain(|_, made| !made.leave_by.is_late());
+        // One that was withdrawn is never called. A call that is asked for is made, late or not: its answer is waited for.
+        self.made.retain(|_, made| made.call.is_some() || !made.leave_by.is_late());
         let attempt = (intent.scan_id.clone(), intent.attempt);
         let leave_by = LeaveBy::after(time, self.leave_within);
         self.made.insert(attempt.clone(), Made { leave_by, acknowledged: false, call: None });
@@ -149,6 +149,19 @@ mod tests {
         intents.called(call(now));
         let ready = intents.take_ready();
         assert!(ready[0].1.is_late(), "its time was noted as it was made");
+    }
+
+    #[test]
+    fn a_call_that_grew_late_while_it_waited_is_made_all_the_same_and_told_to_be_late() {
+        let now = Timestamp::now();
+        let mut intents = Intents::new(Duration::ZERO);
+        let attempt = intents.appended(now, &intent(now)).expect("an intent");
+        intents.called(call(now));
+        let EventBody::Intent(other) = intent(now) else { panic!("an intent") };
+        intents.appended(now, &EventBody::from(Intent { scan_id: "other".to_owned(), ..other }));
+        intents.acknowledged(&attempt);
+        let ready = intents.take_ready();
+        assert!(ready.len() == 1 && ready[0].1.is_late(), "{ready:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::bench::{Bench, refused, seen};
+use super::bench::{Bench, in_doubt, marked, refused, seen};
 use crate::event::{AttemptResult, Carried, CooldownGrowth, EventBody, Requested, SuppressedReason};
 use crate::scheduler::ReadReply;
 
@@ -110,4 +110,38 @@ fn the_row_is_carried_before_its_record_expires() {
     assert!(bench.scheduler.state().oldest_needed(bench.now, hour, hour, end) >= end - 1, "{:?}", bench.names());
     bench.restart();
     assert_eq!(scan(&mut bench, "b", long), (3, 1));
+}
+
+#[test]
+fn the_row_is_not_carried_while_a_call_may_end_it() {
+    let long = |asked: &mut Requested| {
+        growing(asked);
+        asked.terms.cooldown_growth = Some(CooldownGrowth { factor: 3, longest_seconds: 30 * 24 * HOUR });
+    };
+    let carried = |bench: &Bench| bench.names().iter().filter(|name| **name == "carried").count();
+    let mut bench = Bench::new();
+    scan(&mut bench, "a", long);
+    while carried(&bench) == 0 {
+        bench.now += SignedDuration::from_hours(1);
+        bench.run();
+    }
+    let until_carried = bench.now;
+    // The same again; shortly before, a former owner's call is in doubt that ends the row once its answer lands.
+    let mut bench = Bench::new();
+    scan(&mut bench, "a", long);
+    while bench.now < until_carried - SignedDuration::from_hours(2) {
+        bench.now += SignedDuration::from_hours(1);
+        bench.run();
+    }
+    bench.request_with("b", "1", |_| {});
+    bench.pass(5);
+    let scan_id = bench.answer_next(|_, _| in_doubt());
+    bench.pass_hours(2);
+    assert_eq!(carried(&bench), 0);
+    bench.calls.clear();
+    bench.restart();
+    bench.list(ReadReply::Complete(vec![seen("action-b", "1", "Succeeded", Some(&marked(&scan_id)))]));
+    bench.list(ReadReply::Complete(vec![seen("action-b", "1", "Succeeded", None)]));
+    rest_is_over(&mut bench, SignedDuration::from_hours(1));
+    assert_eq!(scan(&mut bench, "c", long), (1, 0), "the row has ended");
 }
