@@ -7,15 +7,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::Timestamp;
 
+use super::orders::Target;
 use super::rules_backtest::{self, RulesBacktestArgs};
 use super::rules_check::{self, RulesCheckArgs};
 use super::rules_diff::{self, RulesDiffArgs};
 use super::rules_explain::{self, RulesExplainArgs};
 use super::rules_test::{self, RulesTestArgs};
-use super::{CliError, Context, Exit, OutputFormat, load_rules, load_sections, runtime, schemas};
+use super::{CliError, Context, Exit, OutputFormat, load_rules, load_sections, schemas};
 use crate::alert::decode;
 use crate::config::Config;
-use crate::worker::read_state;
 
 /// The commands about rules.
 #[derive(Debug, clap::Subcommand)]
@@ -99,8 +99,7 @@ fn explain(args: &RulesExplainArgs, context: &mut Context) -> Result<(), CliErro
     let now = Timestamp::now();
     let mut report = rules_explain::run(&rules, &alerts, args.only_matches, now);
     if asked {
-        let folded = args.ledger.then(|| runtime().map(|runtime| runtime.block_on(read_state(&config.kafka))));
-        let state = folded.transpose()?.transpose().context("cannot read the ledger")?;
+        let state = args.ledger.then(|| Target::state(&config)).transpose()?;
         let surroundings = rules_explain::Surroundings { config: &config, state: state.as_ref() };
         rules_explain::add_guards(&mut report, &rules, &alerts, &surroundings, now);
     }

@@ -38,7 +38,7 @@ impl Intents {
         Self { leave_within, made: HashMap::new(), ready: Vec::new() }
     }
 
-    /// A record is about to be appended; tells the attempt if it is an intent.
+    /// A record was handed over for appending; tells the attempt if it is an intent.
     pub(crate) fn appended(&mut self, time: Timestamp, body: &EventBody) -> Option<Attempt> {
         let EventBody::Intent(intent) = body else { return None };
         // One that was withdrawn is never called. A call that is asked for is made, late or not: its answer is waited for.
